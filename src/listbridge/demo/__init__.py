@@ -1,0 +1,1 @@
+"""What `listbridge demo` shows: a shop made from real purchases, and a day in its life."""

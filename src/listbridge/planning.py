@@ -1,0 +1,184 @@
+"""Wanted × ledger → plan, stored: the planner asked about everybody who may differ."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from sqlalchemy import Connection
+
+from listbridge.changes import Change, What
+from listbridge.planner import Held, Mode, Rules, Settled, decide, is_member, remove
+from listbridge.store import Store, ledger, mirror, plans
+from listbridge.store.ledger import Entry
+from listbridge.store.plans import Planned
+from listbridge.store.targets import Target
+
+def plan(
+    store: Store,
+    target: Target,
+    rules: Rules,
+    *,
+    may_remove: bool,
+    progress: Callable[[int], None] = lambda _people: None,
+) -> None:
+    """Make the target's plan anew. What needs no change is settled in the ledger at once.
+
+    ``may_remove``: the source has been read completely, so that absence from it means something.
+    """
+    planner = _Planner(store, target, rules)
+    planner.clear()
+    planner.visit_changed(progress)
+    if may_remove and (rules.mode is Mode.EXACT or (rules.mode is Mode.MERGE and rules.remove_departed)):
+        planner.visit_unknown(progress)
+
+
+def recover(store: Store, target: Target) -> int:
+    """Take note of what a killed process may have done; gives back how many changes that concerns.
+
+    A creation that may have happened makes the person ours, a removal that may have happened makes it our
+    removal: the next look at the destination tells which did.
+    """
+    with store.write() as connection:
+        left = plans.left_in_flight(connection, target.id)
+        known = ledger.entries(connection, target.id, [one.change.key for one in left])
+        seq = mirror.state_of(connection, target.source).seq
+        marked = []
+        for change in (one.change for one in left):
+            entry = known.get(change.key) or Entry(change.key, Held(change.email, since_seq=seq))
+            if change.what is What.CREATE or change.email_before is not None:
+                marked.append(replace(entry, fp=None, held=replace(entry.held, owned=True)))
+            elif change.what is What.REMOVE:
+                marked.append(replace(entry, fp=None, held=replace(entry.held, taken_out=True)))
+        ledger.save_entries(connection, target.id, marked)
+        plans.drop(connection, target.id)
+    return len(left)
+
+
+def redecide(
+    store: Store, target: Target, rules: Rules, keys: Sequence[bytes]
+) -> tuple[list[Planned], list[Planned]]:
+    """Decide again about people whose planned change may have happened.
+
+    Gives back what is still to be done and what turned out to be done; the stored plan is brought in line.
+    """
+    with store.write() as connection:
+        before = {one.change.key: one for one in plans.of_people(connection, target.id, keys)}
+        plans.drop(connection, target.id, keys)
+        planner = _Planner(store, target, rules)
+        planner.decide_page(connection, keys)
+        left = plans.of_people(connection, target.id, keys)
+    still = {one.change.key for one in left}
+    return left, [one for key, one in before.items() if key not in still]
+
+
+class _Planner:
+    """Decides page by page and stores what was decided, one transaction a page."""
+
+    def __init__(self, store: Store, target: Target, rules: Rules) -> None:
+        self._store, self._target, self._rules = store, target, rules
+        with store.read() as connection:
+            self._seq = mirror.state_of(connection, target.source).seq
+        self._moved: set[bytes] = set()
+
+    def clear(self) -> None:
+        with self._store.write() as connection:
+            plans.drop(connection, self._target.id)
+
+    def visit_changed(self, progress: Callable[[int], None]) -> None:
+        after = b""
+        while True:
+            with self._store.write() as connection:
+                keys = ledger.changed_keys(connection, self._target.id, after)
+                self.decide_page(connection, keys)
+            if not keys:
+                return
+            after = keys[-1]
+            progress(len(keys))
+
+    def visit_unknown(self, progress: Callable[[int], None]) -> None:
+        """Members of whom the source says nothing; whoever moved to another address is not among them."""
+        after = b""
+        owned_only = self._rules.mode is Mode.MERGE
+        while True:
+            with self._store.write() as connection:
+                keys = ledger.unknown_keys(connection, self._target.id, after, owned_only=owned_only)
+                self._decide_unknown(connection, [key for key in keys if key not in self._moved])
+            if not keys:
+                return
+            after = keys[-1]
+            progress(len(keys))
+
+    def decide_page(self, connection: Connection, keys: Sequence[bytes]) -> None:
+        """Decide about these people; store changes as plan, everything else as settled."""
+        if not keys:
+            return
+        target = self._target
+        wanted = ledger.wanted_of(connection, target.id, keys)
+        entries = ledger.entries(connection, target.id, keys)
+        barred = ledger.suppressions(connection, target.account, keys)
+        former = self._former(connection, keys)
+        planned: list[Planned] = []
+        settled: list[tuple[bytes, bytes | None, str | None]] = []
+        left_out: list[Entry] = []
+        for key, (fp, want) in wanted.items():
+            entry, old = entries.get(key), former.get(key)
+            held = entry.held if entry else None
+            moved_from = old.held if old and self._may_move(held) else None
+            answer = decide(want, held, barred.get(key), self._rules, key=key, moved_from=moved_from)
+            if isinstance(answer, Change):
+                planned.append(Planned(answer, fp))
+            elif entry is not None:
+                settled.append((key, fp, answer.skipped))
+            else:
+                left_out.append(Entry(key, Held(want.email, since_seq=self._seq), fp, answer.skipped))
+            if old is not None:
+                planned += self._part_with(old, answer)
+        plans.save(connection, target.id, planned)
+        ledger.settle(connection, target.id, settled)
+        ledger.save_entries(connection, target.id, left_out)
+
+    def _may_move(self, held: Held | None) -> bool:
+        return self._rules.renames and (held is None or held.status is None)
+
+    def _part_with(self, old: Entry, answer: Change | Settled) -> list[Planned]:
+        """The entry under a person's former address goes when it could not be renamed."""
+        self._moved.add(old.key)
+        renamed = isinstance(answer, Change) and answer.email_before is not None
+        if renamed or not old.held.owned or self._rules.mode is Mode.SUBTRACT:
+            return []
+        return [Planned(remove(old.key, old.held, "address_changed", self._rules), None)]
+
+    def _decide_unknown(self, connection: Connection, keys: Sequence[bytes]) -> None:
+        entries = ledger.entries(connection, self._target.id, keys)
+        barred = ledger.suppressions(connection, self._target.account, keys)
+        answers = [
+            decide(None, entry.held, barred.get(key), self._rules, key=key) for key, entry in entries.items()
+        ]
+        changes = [Planned(answer, None) for answer in answers if isinstance(answer, Change)]
+        plans.save(connection, self._target.id, changes)
+
+    def _former(self, connection: Connection, keys: Sequence[bytes]) -> dict[bytes, Entry]:
+        """New key → the member under a former address that no row of the source has any more."""
+        target = self._target
+        former = mirror.former_keys(connection, target.source, keys)
+        old_keys = [key for olds in former.values() for key in olds]
+        if not old_keys:
+            return {}
+        entries = ledger.entries(connection, target.id, old_keys)
+        still_wanted = ledger.wanted_of(connection, target.id, old_keys)
+        barred = ledger.suppressions(connection, target.account, old_keys)
+        return {
+            new: entries[old]
+            for new, olds in former.items()
+            for old in olds
+            if old in entries
+            and old not in still_wanted
+            and old not in barred
+            and is_member(entries[old].held, self._rules)
+        }
+
+
+def members(store: Store, target: Target, rules: Rules) -> int:
+    """D: how many members the audience has before the run."""
+    with store.read() as connection:
+        return ledger.count_members(connection, target.id, tagged=rules.tag is not None)
+
