@@ -41,7 +41,7 @@ def diff(asked: argparse.Namespace) -> Iterator[Result]:
             for _ in range(asked.scale_repeats):
                 command = [sys.executable, "-m", "benchmarks.diff", "compare", path, str(size)]
                 run = measured(command, ROOT, {})
-                yield Result("sqlite", size, "full diff", 0, run.seconds, run.peak_mb)
+                yield Result("sqlite", size, "full diff", 0, run.seconds, run.cpu_seconds, run.peak_mb)
 
 
 def _told(results: Iterable[Result]) -> Iterator[Result]:
@@ -53,7 +53,9 @@ def _told(results: Iterable[Result]) -> Iterator[Result]:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help="default: all")
+    parser.add_argument(
+        "parts", nargs="*", choices=[*PARTS, []], metavar="PART", help="peers, scale, diff; default: all"
+    )
     parser.add_argument("--only", action="append", metavar="TOOL", help="peers: listbridge, drt or dlt")
     parser.add_argument("--size", type=int, default=10_000, help="peers: people in the shop")
     parser.add_argument("--repeats", type=int, default=5, help="peers: turns of each tool")

@@ -29,6 +29,7 @@ class Result:
     case: str
     calls: int
     seconds: float
+    cpu_seconds: float
     peak_mb: float
 
 
@@ -60,7 +61,7 @@ def _turn(system: System, shop: Path, size: int, cases: Sequence[str]) -> Iterat
 
 
 def _result(system: System, size: int, case: str, calls: int, run: Measured) -> Result:
-    return Result(system.name, size, case, calls, run.seconds, run.peak_mb)
+    return Result(system.name, size, case, calls, run.seconds, run.cpu_seconds, run.peak_mb)
 
 
 def _check(system: System, case: str, trial: Trial, size: int, there: Platform) -> None:

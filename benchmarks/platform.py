@@ -78,7 +78,8 @@ def platform(latency_seconds: float = LATENCY_SECONDS) -> Iterator[Platform]:
         stdout=subprocess.PIPE,
         text=True,
     )
-    assert process.stdin and process.stdout
+    assert process.stdin is not None
+    assert process.stdout is not None
     try:
         url = process.stdout.readline().strip()
         if not url:

@@ -20,9 +20,10 @@ DATA = ROOT / ".data"
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Wall time from before the process started to after it ended, and its peak resident memory."""
+    """Wall time from before the process started to after it ended, its processor time, its peak memory."""
 
     seconds: float
+    cpu_seconds: float
     peak_mb: float
     output: str
 
@@ -46,7 +47,7 @@ def measured(command: Sequence[str], folder: Path, environment: Mapping[str, str
             raise Failed(
                 f"{' '.join(command)} ended with {process.returncode}:\n{said[-2000:]}{_text(errors)[-2000:]}"
             )
-    return Measured(seconds, usage.ru_maxrss / 1024, said)
+    return Measured(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, said)
 
 
 def _text(file: IO[bytes]) -> str:

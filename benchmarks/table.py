@@ -7,7 +7,18 @@ from statistics import median
 
 from benchmarks.comparison import Result
 
-HEADER: tuple[str, ...] = ("size", "case", "tool", "calls", "wall s", "spread", "ratio", "peak MB", "runs")
+HEADER: tuple[str, ...] = (
+    "size",
+    "case",
+    "tool",
+    "calls",
+    "wall s",
+    "spread",
+    "ratio",
+    "cpu s",
+    "peak MB",
+    "runs",
+)
 
 
 def as_lines(results: Iterable[Result]) -> str:
@@ -38,6 +49,7 @@ def _row(
         f"{median(seconds):.2f}",
         f"{seconds[0]:.2f}-{seconds[-1]:.2f}",
         f"{median(seconds) / peer_seconds:.2f}" if peer_seconds else "",
+        f"{median(run.cpu_seconds for run in runs):.2f}",
         f"{median(run.peak_mb for run in runs):.0f}",
         str(len(runs)),
     )

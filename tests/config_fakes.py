@@ -34,6 +34,13 @@ class MailOptions(DestinationOptions):
             raise ValueError(f"{key} must end in the data centre")
         return key
 
+    @field_validator("url")
+    @classmethod
+    def _has_no_port_nine(cls, url: str | None) -> str | None:
+        if url is not None and ":9/" in url:
+            raise ValueError(f"{url} cannot be right")
+        return url
+
 
 class ShopSource:
     """A source by name only."""

@@ -267,6 +267,11 @@ def test_no_message_and_no_representation_shows_a_secret(tmp_path: Path) -> None
     assert "s3cret" not in repr(loaded(tmp_path, FULL))
 
 
+def test_a_password_inside_an_address_is_not_repeated(tmp_path: Path) -> None:
+    text = "connections: {m: {connector: rich, api_key: a-us1, url: 'https://me:hunter2@host:9/'}}\n"
+    assert complaints(tmp_path, text) == ["line 1, connections.m.url: https://me:…@host:9/ cannot be right."]
+
+
 def test_a_file_that_is_not_there_is_told_with_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(Misconfigured, match=r"no configuration file .*gone\.yaml.*listbridge init.*-c FILE"):
         load(tmp_path / "gone.yaml", {})
