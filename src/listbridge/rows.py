@@ -53,6 +53,10 @@ _NAIVE_EPOCH = datetime(1970, 1, 1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SHOWN_CHARACTERS = 60
 
+_LISTS = (list, tuple)
+_SETS = (set, frozenset)
+_CONTAINERS = (*_LISTS, *_SETS, dict)
+
 
 class RowError(ListbridgeError):
     """A row that cannot be used. The caller reports it and goes on with the next.
@@ -116,7 +120,7 @@ def fingerprint(row: Mapping[str, Any]) -> bytes:
 def row_id(row: Mapping[str, Any], column: str = "id") -> str:
     """The id as text: spaces at the ends cut, 17.0 as ``17``. Raises :class:`RowError` where there is none."""
     value = row.get(column)
-    if isinstance(value, list | tuple | dict | set):
+    if isinstance(value, _CONTAINERS):
         raise RowError("bad_id", f"The column {column} holds {_shown(value)}. An id is a text or a number.")
     known = text(value).strip()
     if not known:
@@ -139,7 +143,7 @@ def row_time(row: Mapping[str, Any], column: str) -> float | None:
         return None
     if isinstance(value, date):
         return _seconds(value)
-    known = text(value).strip()
+    known = _single(value).strip()
     if not known or known.startswith("0000-00-00"):
         return None
     try:
@@ -153,7 +157,7 @@ def row_flag(row: Mapping[str, Any], column: str) -> bool:
     value = row.get(column)
     if value is None:
         return False
-    known = text(value).strip().lower()
+    known = _single(value).strip().lower()
     flag = _FLAGS.get(known, False)
     if known and known not in _FLAGS:
         raise _bad(row, column, "bad_flag", "neither true nor false (1/0, true/false, yes/no)")
@@ -184,7 +188,7 @@ def row_count(row: Mapping[str, Any], column: str) -> int:
 
 def row_money(row: Mapping[str, Any], column: str) -> Decimal | None:
     """A decimal number in units of the currency, exactly as written; ``None`` where it is missing."""
-    known = row_text(row, column).strip()
+    known = _single(row.get(column)).strip()
     if not known:
         return None
     try:
@@ -199,11 +203,11 @@ def row_money(row: Mapping[str, Any], column: str) -> Decimal | None:
 def _parts(row: Mapping[str, Any], column: str, value: Any) -> list[str]:
     if isinstance(value, dict):
         raise _bad(row, column, "bad_list", "no list and no text separated by ;")
-    if isinstance(value, set | frozenset):
+    if isinstance(value, _SETS):
         return sorted(map(text, value))
-    if not isinstance(value, list | tuple):
+    if not isinstance(value, _LISTS):
         return text(value).split(";")
-    if any(isinstance(part, list | tuple | dict) for part in value):
+    if any(isinstance(part, _CONTAINERS) for part in value):
         raise _bad(row, column, "bad_list", "a list of something else than texts and numbers")
     return list(map(text, value))
 
@@ -218,7 +222,7 @@ def _word(row: Mapping[str, Any], granted_before: bool) -> Word:
     value = row.get("consent")
     if value is None:
         return Word.UNKNOWN
-    known = text(value).strip().lower()
+    known = _single(value).strip().lower()
     word = _WORDS.get(known)
     if word is not None:
         return word
@@ -270,6 +274,11 @@ def text(value: Any) -> str:
     return form(value) if form is not None else _unusual(value)
 
 
+def _single(value: Any) -> str:
+    """As :func:`text`, but a list of one value does not pass for that value."""
+    return _json(value) if isinstance(value, _LISTS) else text(value)
+
+
 def _clean(value: str) -> str:
     try:
         value.encode()
@@ -312,7 +321,7 @@ def _bytes(value: bytes | bytearray | memoryview) -> str:
 
 
 def _list(value: list[Any] | tuple[Any, ...]) -> str:
-    if any(isinstance(part, list | tuple | dict | set) for part in value):
+    if any(isinstance(part, _CONTAINERS) for part in value):
         return _json(value)
     return ";".join(text(part) for part in value)
 

@@ -371,10 +371,12 @@ def test_a_slow_answer_comes_late_over_a_socket(served):
 
 
 def test_several_sandboxes_share_one_socket_below_their_names():
-    with running([Letters(), Other()]) as urls, httpx2.Client() as http:
+    letters = Letters()
+    with running([letters, Other()]) as urls, httpx2.Client() as http:
         root = urls["other"].removesuffix("/other")
         assert urls["letters"] == f"{root}/letters/v1"
         assert http.post(urls["letters"] + "/letters", json="a").json() == {"added": 1}
+        assert letters.requests[0].origin + "/v1" == urls["letters"]
         assert http.get(urls["other"] + "/letters").json()["total"] == 0
         assert http.get(f"{root}/__sandbox__/letters/").json()["letters"] == 1
         assert http.get(f"{root}/__sandbox__/").json()["sandboxes"] == {

@@ -7,13 +7,14 @@ configuration raises ``Misconfigured``. Needed columns are checked before the fi
 import codecs
 import csv
 import gzip
+import io
 import json
 import zlib
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import orjson
 
@@ -27,7 +28,10 @@ SAMPLE_BYTES = 65536
 CHUNK_BYTES = 1 << 20
 LONGEST_FIELD = 1_000_000  # characters; a quote that is never closed would swallow the rest of the file
 DELIMITERS = (",", ";", "\t", "|")
-LEGACY_ENCODINGS = ["cp1252", "latin_1", "iso8859_15", "cp1250", "iso8859_2", "cp1251", "cp1253", "cp1254"]
+LEGACY_ENCODINGS = ["cp1252", "cp1251", "cp1253", "cp1250", "latin_1"]
+"""What an old export may be written in; of two that seem as likely, the first."""
+
+WESTERN_MESS = 0.4  # charset-normalizer's "chaos": 0.5 and more for other scripts, 0.3 for a row of “5 €”
 UNSTREAMABLE = (OSError, EOFError, zlib.error)
 BOMS = {
     codecs.BOM_UTF8: "utf-8-sig",
@@ -98,11 +102,14 @@ def csv_rows(path: Path, form: Form) -> Batches:
 
 def _first_record(reader: Iterator[list[str]]) -> list[str]:
     for record in reader:
-        if len(record) == 1 and record[0].startswith("sep="):  # Excel's own first line
-            continue
-        if record:
+        if record and not _names_delimiter(record):
             return record
     raise Broken("it is empty, without even a header", 1)
+
+
+def _names_delimiter(record: list[str]) -> bool:
+    """Excel's own first line, ``sep=;``."""
+    return record[0].startswith("sep=") and not any(record[1:])
 
 
 def _records(reader: Any, names: list[str]) -> Iterator[Row]:
@@ -123,15 +130,14 @@ def _delimiter(stream: IO[str], table: str, path: Path) -> str:
         raise Broken(f"it is not {error.encoding} throughout") from None
     except UNSTREAMABLE as error:
         raise Broken(_words(error)) from None
-    first = start.splitlines()[0] if start else ""
-    if first.startswith("sep=") and len(first) == 5:
-        return first[4]
+    if start.startswith("sep=") and start[5:6] in ("\r", "\n"):
+        return start[4]
     return max(DELIMITERS, key=lambda delimiter: _fit(start, delimiter, table))
 
 
 def _fit(start: str, delimiter: str, table: str) -> tuple[int, int]:
     try:
-        record = next(csv.reader(start.splitlines(keepends=True), delimiter=delimiter), [])
+        record = next(filter(None, csv.reader(io.StringIO(start, newline=""), delimiter=delimiter)), [])
     except csv.Error:
         return 0, 0
     names = {column(name, table) for name in record}
@@ -197,10 +203,12 @@ def _named(record: dict[str, Any], names: dict[str, str], table: str, path: Path
     return row
 
 
+def _opened(path: Path) -> IO[bytes]:
+    return cast(IO[bytes], gzip.open(path)) if path.suffix.lower() == ".gz" else path.open("rb")
+
+
 def _opened_text(path: Path, encoding: str) -> IO[str]:
-    if path.suffix.lower() == ".gz":
-        return gzip.open(path, "rt", encoding=encoding, newline="")
-    return path.open(encoding=encoding, newline="")
+    return io.TextIOWrapper(_opened(path), encoding, newline="")
 
 
 def encoding_of(path: Path) -> str:
@@ -208,9 +216,8 @@ def encoding_of(path: Path) -> str:
 
     A file that is UTF-8 in its beginning and something else later on is broken, not another encoding.
     """
-    opened: Callable[[Path], Any] = gzip.open if path.suffix.lower() == ".gz" else open
     try:
-        with opened(path) as stream:
+        with _opened(path) as stream:
             start = stream.read(SAMPLE_BYTES)
             marked = next((name for mark, name in BOMS.items() if start.startswith(mark)), None)
             return marked or _unmarked_wide(start) or _utf8_or_legacy(start, stream)
@@ -248,8 +255,14 @@ def _legacy(content: bytes) -> str:
     from charset_normalizer import from_bytes
 
     telling = b"\n".join(line for line in content.splitlines() if not line.isascii())[:SAMPLE_BYTES]
-    best = from_bytes(telling, cp_isolation=LEGACY_ENCODINGS).best()
-    return best.encoding if best is not None else "cp1252"
+    chaos = {
+        encoding: found.chaos
+        for found in from_bytes(telling, cp_isolation=LEGACY_ENCODINGS, threshold=1.0)
+        for encoding in found.could_be_from_charset
+    }
+    if chaos.get("cp1252", 2.0) <= WESTERN_MESS:
+        return "cp1252"
+    return min(LEGACY_ENCODINGS, key=lambda encoding: chaos.get(encoding, 2.0))
 
 
 # --- binary ------------------------------------------------------------------------------------------

@@ -23,7 +23,6 @@ from listbridge.model import Label
 
 FEEDBACK_COLUMNS = ("id", "email", "what", "at", "origin")
 FEEDBACK_HEADER = ",".join(FEEDBACK_COLUMNS).encode() + b"\n"
-NAMED_DELIMITERS = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|"}
 
 Fingers = tuple[int, int, int]
 """Inode, size and time of change: what tells that a file is no longer the one that was opened."""
@@ -55,10 +54,10 @@ class FilesOptions(TableOptions):
     def _one_character(cls, value: object) -> object:
         if not isinstance(value, str):
             return value
-        character = NAMED_DELIMITERS.get(value.strip().lower(), value if value == "\t" else value.strip())
-        if len(character) != 1 or character in "\"'\r\n":
+        known = "tab" if value == "\t" else value.strip()
+        if known != "tab" and (len(known) != 1 or known in "\"'"):
             raise ValueError("must be one character such as ; or the word tab")
-        return character
+        return known
 
     @field_validator("encoding")
     @classmethod
@@ -96,7 +95,7 @@ class FilesSource:
         return ()
 
     async def write_back(self, news: Sequence[News]) -> Sequence[Outcome]:
-        return await self._thread.run(self._append, news)
+        return await self._thread.run(self._append, news) if news else ()
 
     async def close(self) -> None:
         self._thread.close()
@@ -151,11 +150,13 @@ class FilesSource:
     def _read_file(self, path: Path, table: str) -> Generator[list[Row], None, None]:
         """One file to its end. It must be the same file then, or what was read is of no account."""
         options = self._options
+        delimiter = "\t" if options.delimiter == "tab" else options.delimiter
         try:
             before = _fingers(path)
-            yield from batches(path, Form(table, options.delimiter, options.encoding, options.sheet))
-            if _fingers(path) != before:
-                raise Broken("it was changed while it was read; write it under another name and rename it")
+            for rows in batches(path, Form(table, delimiter, options.encoding, options.sheet)):
+                yield rows
+                _must_be(path, before)
+            _must_be(path, before)
         except Broken as error:
             place = path.name if error.line is None else f"{path.name}, line {error.line}"
             raise self._incomplete(place, error.words) from None
@@ -184,6 +185,11 @@ class FilesSource:
                 "unreachable", f"{self._name}: {self._feedback} cannot be written: {error.strerror}."
             ) from None
         return [Outcome(one.email) for one in news]
+
+
+def _must_be(path: Path, before: Fingers) -> None:
+    if _fingers(path) != before:
+        raise Broken("it was changed while it was read; write it under another name and rename it")
 
 
 def _fingers(path: Path) -> Fingers:

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 from urllib.parse import quote
 
 import sqlalchemy
-from pydantic import Field, SecretStr, field_validator
+from pydantic import ConfigDict, Field, SecretStr, field_validator
 from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 
@@ -103,6 +103,8 @@ ADVICE: dict[StopKind, str] = {
 
 class SqlOptions(TableOptions):
     """The options of a database; every table is a query that reads."""
+
+    model_config = ConfigDict(hide_input_in_errors=True)  # a faulty url is shown with its password otherwise
 
     url: SecretStr = Field(
         description="SQLAlchemy URL, for example `sqlite:///shop.db` or `postgresql://user:password@host/shop`."
@@ -218,9 +220,10 @@ class SqlSource:
                 raise Stop("not_found", f"{self._name}: there is no database file {path}. Correct url.")
             return {"creator": lambda: _sqlite(path, "rw" if writes else "ro")}
         timeout = CONNECT_TIMEOUTS.get(url.drivername.partition("+")[2])
-        if timeout is None or timeout in url.query:
-            return {}
-        return {"connect_args": {timeout: CONNECT_SECONDS}}
+        given: dict[str, Any] = {} if timeout is None else {timeout: CONNECT_SECONDS}
+        if writes and url.drivername == "postgresql+psycopg":
+            given["cursor_factory"] = _literal_cursor()
+        return {"connect_args": {name: value for name, value in given.items() if name not in url.query}}
 
     def _no_driver(self, error: Exception) -> Misconfigured:
         if isinstance(error, ModuleNotFoundError) and error.name:
@@ -318,22 +321,38 @@ class _Reading:
     ) -> None:
         self._connection, self._where, self._words = connection, where, words
         self._broken: type[Exception] = connection.dialect.loaded_dbapi.Error
-        streams = first_word(query) in STREAMED_WORDS
-        self._result = connection.execution_options(
-            stream_results=streams, no_parameters=True
-        ).exec_driver_sql(query)
-        self._cursor: Any = self._result.cursor
+        connection.execution_options(
+            stream_results=first_word(query) in STREAMED_WORDS,
+            max_row_buffer=PAGE_SIZE,
+            no_parameters=True,
+        )
+        self._result = connection.exec_driver_sql(query)
         self._count = 0
-        if self._cursor is None or self._cursor.description is None:
-            raise Misconfigured(f"{where} gives no rows; write one that does, such as a SELECT.")
-        self._names = header((column[0] for column in self._cursor.description), table, where)
+        try:
+            self._names = header(self._columns(), table, where)
+            self._fetch: Callable[[int], Sequence[Any]] = self._fetching()
+        except BaseException:
+            self.close()
+            raise
+
+    def _columns(self) -> list[str]:
+        cursor: Any = self._result.cursor
+        if cursor is None or cursor.description is None:
+            raise Misconfigured(f"{self._where} gives no rows; write one that does, such as a SELECT.")
+        return [column[0] for column in cursor.description]
+
+    def _fetching(self) -> Callable[[int], Sequence[Any]]:
+        """SQLite's cursor gives plain tuples faster; elsewhere rows may be waiting in the result's buffer."""
+        cursor: Any = self._result.cursor
+        fetch: Callable[[int], Sequence[Any]] = cursor.fetchmany
+        return fetch if self._connection.dialect.name == "sqlite" else self._result.fetchmany
 
     def page(self) -> list[Row]:
         """The next rows, none at the end. Raises ``Stop`` if the database breaks off."""
         names = self._names
         try:
-            rows = [dict(zip(names, values, strict=True)) for values in self._cursor.fetchmany(PAGE_SIZE)]
-        except self._broken as error:
+            rows = [dict(zip(names, values, strict=True)) for values in self._fetch(PAGE_SIZE)]
+        except (self._broken, SQLAlchemyError) as error:
             raise Stop(
                 "source_incomplete",
                 f"{self._where} broke off after {self._count} rows: {self._words(error)}. "
@@ -380,9 +399,14 @@ def _sqlite(path: Path, mode: str) -> sqlite3.Connection:
     )
 
 
+def _literal_cursor() -> Any:
+    """Puts values into the statement as literals, which take on whatever type their place asks for."""
+    from psycopg import ClientCursor
+
+    return ClientCursor
+
+
 def _only_read(connection: Connection) -> None:
-    if connection.dialect.name == "sqlite":
-        connection.exec_driver_sql("PRAGMA query_only = ON")
     if connection.dialect.name == "postgresql":
         connection.execution_options(postgresql_readonly=True)
 

@@ -71,7 +71,12 @@ class Fault:
             return False
         self.seen += 1
         late = self.seen - self.after
-        if not free or late < 1 or late % self.every or (self.times is not None and self.struck >= self.times):
+        if (
+            not free
+            or late < 1
+            or late % self.every
+            or (self.times is not None and self.struck >= self.times)
+        ):
             return False
         self.struck += 1
         return True

@@ -5,6 +5,7 @@ the last look as the platform counts. What such a count cannot see is written do
 """
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
@@ -52,12 +53,15 @@ class Tally:
     highest: int = 0
     shrank: bool = False
     newest: float | None = None
+    held: int = 0
     last: Answer | None = None
     proven: bool = False
 
     def take(self, answer: Answer) -> Answer:
+        times = [at for row in answer.rows if (at := changed_at(row)) is not None]
         if self.last is None:
-            self.newest = latest(*map(changed_at, answer.rows))
+            self.newest = max(times, default=None)
+        self.held += sum(self.newest is not None and at >= self.newest for at in times)
         self.shrank |= answer.total < self.highest
         self.highest = max(self.highest, answer.total)
         self.read.update(map(key_of, answer.rows))
@@ -66,7 +70,7 @@ class Tally:
 
     def again(self) -> None:
         self.read.clear()
-        self.highest, self.shrank = 0, False
+        self.highest, self.held, self.shrank = 0, 0, False
 
     @property
     def complete(self) -> bool:
@@ -86,11 +90,13 @@ class Tally:
 class Marks:
     """How far an audience is known. All times are the platform's.
 
-    ``seen``: the last change among the people; ``archived``: among the archived ones.
+    ``seen``: the last change among the people, ``held`` of whom changed then or later; ``archived``: the
+    last change among the archived ones.
     ``unverified``: changes since then may hide below what was read (0: since ever); found at ``noticed``.
     """
 
     seen: float | None = None
+    held: int = 0
     archived: float | None = None
     unverified: float | None = None
     noticed: float | None = None
@@ -101,6 +107,12 @@ class Marks:
     @classmethod
     def from_text(cls, cursor: str | None) -> "Marks":
         return cls(**orjson.loads(cursor)) if cursor else cls()
+
+    def wrote(self, look: Look) -> bool:
+        """Whether the ledger has got people since, whom only our own writes can have told it."""
+        if self.seen is None:
+            return look.count_after(None) > 0
+        return look.count_after(self.seen - 0.5) > self.held
 
     def overdue(self, now: float | None) -> bool:
         return now is not None and self.noticed is not None and now - self.noticed > LATE_SECONDS
@@ -116,6 +128,30 @@ class Marks:
         return marks
 
 
+@dataclass(slots=True)
+class Ground:
+    """Whether pages, the newest changes first, have come down to what the ledger held before this look.
+
+    Asked for each page before it is put there; ``read`` people of this look are there already. Once the
+    order is not the one asked for, or people left between two pages, no page is trusted any more.
+    """
+
+    look: Look
+    read: int = 0
+    lowest: float = math.inf
+    trusted: bool = True
+
+    def is_known(self, rows: Sequence[Mapping[str, Any]], *, shrank: bool) -> bool:
+        times = [at for row in rows if (at := changed_at(row)) is not None]
+        ordered = all(above >= below for above, below in pairwise([self.lowest, *times]))
+        if shrank or not ordered or not times or len(times) < len(rows):
+            self.trusted = False
+        elif self.lowest == math.inf and self.look.count_after(times[0]) > 0:
+            self.trusted = False  # the ledger knows of later changes than the newest that is shown
+        self.lowest = times[-1] if times else self.lowest
+        return self.trusted and self.look.count_after(self.lowest - 0.5) > self.read
+
+
 class Reader:
     """Reads the members of an audience."""
 
@@ -128,13 +164,13 @@ class Reader:
             yield await self._page(audience, answer)
         async for answer in self._everybody(audience, AHEAD, archived, status="archived"):
             yield await self._page(audience, answer)
-        yield MemberPage((), Marks(people.newest, archived.newest).text())
+        yield MemberPage((), Marks(people.newest, people.held, archived.newest).text())
 
     async def changed(self, audience: Audience, look: Look, *, thorough: bool) -> AsyncIterator[MemberPage]:
         """The last changes first, until the ledger holds as many as the platform: one call if none came."""
         marks, tally = Marks.from_text(look.cursor), Tally()
         since = before(marks.seen)
-        wrote = look.count_after(marks.seen) > 0
+        wrote = marks.wrote(look)
         async for page in self._newest(audience, look, since, tally):
             yield page
         marks = marks.after(tally, wrote=wrote)
@@ -148,17 +184,19 @@ class Reader:
             async for page in self._archived(audience, before(marks.archived), archived):
                 yield page
             marks = replace(marks, archived=latest(marks.archived, archived.newest))
+        if marks.seen is not None:
+            marks = replace(marks, held=look.count_after(marks.seen - 0.5))
         yield MemberPage((), marks.text())
 
     async def _newest(
         self, audience: Audience, look: Look, since: float | None, tally: Tally
     ) -> AsyncIterator[MemberPage]:
         """Everybody who changed, or fewer if the ledger proves to hold the rest: ``tally.proven`` then."""
-        read = 0
+        ground = Ground(look)
         async with aclosing(self._everybody(audience, 1, tally, since=since)) as answers:
             async for answer in answers:
-                known = is_known_ground(answer.rows, look, read)
-                read = max(read, len(tally.read))
+                known = ground.is_known(answer.rows, shrank=tally.shrank)
+                ground.read = max(ground.read, len(tally.read))
                 yield await self._page(audience, answer)
                 if known and not tally.complete and look.count_after(since) == answer.total:
                     tally.proven = True
@@ -202,7 +240,7 @@ class Reader:
                     if tally.shrank:
                         break
                     yield tally.take(answer)
-                    if tally.complete and not tally.shrank:
+                    if tally.complete:
                         return
                     if not answer.rows or (changed_at(answer.rows[-1]) or 0.0) <= (tally.newest or 0.0):
                         break
@@ -267,18 +305,6 @@ def members_query(audience: Audience, since: float | None, status: str | None) -
     if status is not None:
         query["status"] = status
     return {**query, "fields": ",".join([*(f"members.{name}" for name in names), "total_items"])}
-
-
-def is_known_ground(rows: Sequence[Mapping[str, Any]], look: Look, read: int) -> bool:
-    """Whether these rows, the newest first, reach down to changes that the ledger had before this look.
-
-    Asked before the rows are put there; ``read`` rows of this look are there already.
-    """
-    times = [changed_at(row) for row in rows]
-    known = [at for at in times if at is not None]
-    if not known or len(known) < len(times) or any(above < below for above, below in pairwise(known)):
-        return False
-    return look.count_after(known[-1] - 0.5) > read
 
 
 def key_of(row: Mapping[str, Any]) -> int:

@@ -97,10 +97,11 @@ class Writer:
     async def write(self, audience: Audience, rows: Sequence[Write]) -> Sequence[Outcome]:
         """Renames go first and alone, everything else in one call."""
         drafts = [drafted(audience, row) for row in rows]
-        alone = await together([self._alone(audience, draft) for draft in drafts])
-        rest = [draft for draft, outcome in zip(drafts, alone, strict=True) if outcome is None]
-        bulk = iter(await self._bulk(audience, rest))
-        return [outcome or next(bulk) for outcome in alone]
+        special = [draft for draft in drafts if goes_alone(draft.row)]
+        told = await together([self._alone(audience, draft) for draft in special])
+        alone = {id(draft): outcome for draft, outcome in zip(special, told, strict=True) if outcome}
+        bulk = iter(await self._bulk(audience, [draft for draft in drafts if id(draft) not in alone]))
+        return [alone.get(id(draft)) or next(bulk) for draft in drafts]
 
     async def _alone(self, audience: Audience, draft: Draft) -> Outcome | None:
         """What cannot go with the others; ``None`` if the row goes on to the bulk write."""
@@ -112,7 +113,7 @@ class Writer:
             outcome = await self._rename(audience, draft, row.email_before)
             if outcome.rejected or not (draft.values or row.changes_status):
                 return outcome
-        if row.exists and row.status is Status.PENDING and not row.changes_status:
+        if repeats_pending(row):
             return await self._patch(audience, draft)
         return None
 
@@ -202,6 +203,14 @@ class Writer:
             if problem.status not in gone or (row.status is Status.PENDING and problem.status == 405):
                 return refusal(row.email, problem.words)
         return Outcome(row.email, status=status, remote_id=row.remote_id)
+
+
+def goes_alone(row: Write) -> bool:
+    return row.status not in WRITABLE or row.email_before is not None or repeats_pending(row)
+
+
+def repeats_pending(row: Write) -> bool:
+    return row.exists and row.status is Status.PENDING and not row.changes_status
 
 
 def drafted(audience: Audience, row: Write) -> Draft:

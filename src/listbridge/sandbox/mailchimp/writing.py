@@ -154,8 +154,6 @@ class Writing:
         self._enter(member, status)
         if before == "unsubscribed" and opted_at is not None:
             member.opted_at = opted_at
-        elif before == "archived":
-            member.opted_at = self._now
 
     def archive(self, member: Member) -> None:
         if member.status in ("archived", "pending", "cleaned"):
