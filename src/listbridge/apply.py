@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from listbridge import feedback
 from listbridge.changes import Change, Outcome, What, Write
 from listbridge.connectors.base import Audience, Destination, Member
 from listbridge.consent import Suppression
@@ -34,7 +35,8 @@ class Job:
     """Everything that carrying out one target's plan needs.
 
     ``look_again`` brings the ledger up to date with the destination when the outcome of a write is not
-    known; ``progress`` is told how many changes are done.
+    known; ``tells``: people whom only a refusal shows to have left are news for the source;
+    ``progress`` is told how many changes are done.
     """
 
     store: Store
@@ -46,6 +48,7 @@ class Job:
     clock: Callable[[], float]
     look_again: Callable[[], Awaitable[None]]
     redecide: Callable[[Sequence[bytes]], tuple[list[Planned], list[Planned]]]
+    tells: bool = True
     progress: Callable[[int], None] = lambda _changes: None
 
 
@@ -147,14 +150,16 @@ class _Writing(_Batches):
         async with self._looking:
             await job.look_again()
         left, done = job.redecide([one.change.key for one in batch])
+        made = _made_but_for_tags(batch, left)
         with job.store.write() as connection:
+            _finish_making(connection, job, made, entries)
             present = ledger.entries(connection, job.target.id, [one.change.key for one in done])
             outcomes = [_as_found(one, present.get(one.change.key)) for one in done]
             _finish_writes(connection, job, done, entries | present, outcomes)
         return [one for one in left if plans.first_step(one.change) == plans.WRITE]
 
     def _entries(self, batch: Sequence[Planned]) -> dict[bytes, Entry]:
-        keys = [one.change.key for one in batch] + [_held_under(one) for one in batch]
+        keys = list({key for one in batch for key in (one.change.key, _held_under(one))})
         with self.job.store.read() as connection:
             return ledger.entries(connection, self.job.target.id, keys)
 
@@ -240,8 +245,11 @@ async def _tag_batch(job: Job, tag: str, adds: bool, people: Sequence[tuple[byte
             for (key, _), outcome in zip(people, outcomes, strict=True)
             if outcome.rejected is not None
         }
+        changed_at = {key: outcome.changed_at for (key, _), outcome in zip(people, outcomes, strict=True)}
         tagged = [
-            _with_tag(entries[key], tag, adds, job) for key in keys if key in entries and key not in refused
+            replace(_with_tag(entry, tag, adds, job), changed_at=changed_at[key] or entry.changed_at)
+            for key, entry in entries.items()
+            if key not in refused
         ]
         ledger.save_entries(connection, job.target.id, tagged)
         finished = plans.tags_done(connection, job.target.id, tag, keys)
@@ -267,14 +275,15 @@ def _finish_writes(
     for one, outcome in zip(batch, outcomes, strict=True):
         change = one.change
         entry = entries.get(_held_under(one)) or Entry(change.key, Held(change.email, since_seq=seq))
-        if outcome.rejected is not None:
+        if outcome.rejected is not None and outcome.status is None:
             written.append(_rejected(connection, job, one, entries.get(change.key), outcome, seq))
             report.append(_row(job, change, "rejected", outcome.rejected, outcome.detail, entry))
             done.append(change.key)
             continue
         more = bool(change.tags_added or change.tags_removed)
         written.append(_written(one, entry, outcome, more=more))
-        report.append(_row(job, change, _WORDS[change.what], change.reason, None, entry))
+        how = (outcome.rejected, outcome.detail) if outcome.rejected else (change.reason, None)
+        report.append(_row(job, change, _word(change, outcome), *how, entry))
         (tags_left if more else done).append(change.key)
         if change.email_before is not None:
             ledger.drop_entries(connection, job.target.id, [entry.key])
@@ -284,6 +293,35 @@ def _finish_writes(
     runs.add_rows(connection, job.run_id, job.clock(), report)
     plans.drop(connection, job.target.id, done)
     plans.advance(connection, job.target.id, tags_left, plans.TAG)
+
+
+def _word(change: Change, outcome: Outcome) -> str:
+    """Stored but for a field that was refused counts as rejected, and nowhere else."""
+    return _WORDS[change.what] if outcome.rejected is None else "rejected"
+
+
+def _made_but_for_tags(batch: Sequence[Planned], left: Sequence[Planned]) -> list[Planned]:
+    """Creations of a cut-off write that turn out to have happened, with the tags that are still to come."""
+    creations = {one.change.key: one.change for one in batch if one.change.what is What.CREATE}
+    return [
+        replace(one, change=replace(one.change, what=What.CREATE, reason=creations[one.change.key].reason))
+        for one in left
+        if one.change.key in creations and plans.first_step(one.change) == plans.TAG
+    ]
+
+
+def _finish_making(
+    connection: Connection, job: Job, made: Sequence[Planned], entries: dict[bytes, Entry]
+) -> None:
+    """Report people as created, and let their changes go on with the tags."""
+    nobody = Held("")
+    report = [
+        _row(job, one.change, "created", one.change.reason, None, entries.get(one.change.key) or Entry(b"", nobody))
+        for one in made
+    ]
+    runs.add_rows(connection, job.run_id, job.clock(), report)
+    plans.save(connection, job.target.id, made)
+    plans.advance(connection, job.target.id, [one.change.key for one in made], plans.TAG)
 
 
 def _written(one: Planned, entry: Entry, outcome: Outcome, *, more: bool) -> Entry:
@@ -305,10 +343,16 @@ def _written(one: Planned, entry: Entry, outcome: Outcome, *, more: bool) -> Ent
         change.key,
         updated,
         None if more else one.fp,
-        None,
+        _verdict_after(change, outcome),
         outcome.changed_at or entry.changed_at,
         outcome.remote_id or entry.remote_id,
     )
+
+
+def _verdict_after(change: Change, outcome: Outcome) -> str | None:
+    if outcome.rejected:
+        return "rejected_before"
+    return "suppressed" if change.status is Status.UNSUBSCRIBED else None
 
 
 def _rejected(
@@ -319,9 +363,11 @@ def _rejected(
     entry = entry or Entry(change.key, Held(change.email, since_seq=seq))
     reasons = {Status.UNSUBSCRIBED: "unsubscribed", Status.BOUNCED: "bounced", Status.COMPLAINED: "complained"}
     reason = "erased" if outcome.rejected == "erased" else reasons.get(outcome.suppress or Status.ABSENT)
-    if reason is not None:
+    if reason is not None and not ledger.suppressions(connection, job.target.account, [change.key]):
         barred = {change.key: Suppression(reason, job.clock())}
         ledger.suppress(connection, job.target.account, barred, origin="destination")
+        if job.tells and reason != "erased":
+            feedback.note(connection, job.target, barred)
     held = replace(entry.held, status=outcome.suppress) if outcome.suppress else entry.held
     return replace(entry, held=held, fp=one.fp, verdict="suppressed" if reason else "rejected_before")
 
@@ -343,8 +389,10 @@ def _finish_removal(
     else:
         row = _row(job, change, "removed", change.reason, None, entry)
         status = _AFTER_REMOVAL[change.form or job.rules.removal]
-        held = replace(entry.held, status=status, taken_out=change.reason != "undo", tagged=False)
-        entry = replace(entry, held=held, fp=one.fp, verdict=None, changed_at=outcome.changed_at)
+        undone = change.reason == "undo"
+        held = replace(entry.held, status=status, taken_out=not undone, tagged=False)
+        verdict = "deleted_there" if undone else None
+        entry = replace(entry, held=held, fp=one.fp, verdict=verdict, changed_at=outcome.changed_at)
     ledger.save_entries(connection, job.target.id, [entry])
     runs.add_rows(connection, job.run_id, job.clock(), [row])
 
@@ -375,10 +423,17 @@ def _finish_tags(
         elif plans.first_step(change) == plans.TAG:
             report.append(_row(job, change, _WORDS[change.what], change.reason, None, entry))
     settled: list[tuple[bytes, bytes | None, str | None]] = [
-        (one.change.key, one.fp, "rejected_before" if one.change.key in refused else None) for one in finished
+        (one.change.key, one.fp, _verdict(before.get(one.change.key), refused=one.change.key in refused))
+        for one in finished
     ]
     ledger.settle(connection, job.target.id, settled)
     runs.add_rows(connection, job.run_id, job.clock(), report)
+
+
+def _verdict(entry: Entry | None, *, refused: bool) -> str | None:
+    if refused:
+        return "rejected_before"
+    return entry.verdict if entry is not None else None
 
 
 # --- shapes ------------------------------------------------------------------------------------------

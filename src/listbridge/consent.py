@@ -54,13 +54,11 @@ def status_when_new(word: Word, rules: ConsentRules) -> Status | None:
         return None
     if may_be_mailed(word, rules):
         return _subscribed(rules)
-    match rules.without_consent:
-        case WithoutConsent.SKIP:
-            return None
-        case WithoutConsent.TRANSACTIONAL:
-            return Status.TRANSACTIONAL
-        case WithoutConsent.SUBSCRIBE:
-            return _subscribed(rules)
+    if rules.without_consent is WithoutConsent.SKIP:
+        return None
+    if rules.without_consent is WithoutConsent.TRANSACTIONAL:
+        return Status.TRANSACTIONAL
+    return _subscribed(rules)
 
 
 def status_when_granted_later(

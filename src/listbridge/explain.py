@@ -45,6 +45,7 @@ class _Facts:
     suppression: Suppression | None
     rules: Rules
     shape: Shape
+    is_refused: bool  # by the platform, and nothing has changed since
 
 
 def explain(session: Session, name: str, email: str) -> list[Explanation]:
@@ -69,7 +70,9 @@ def _explain(
     facts = _gather(session, name, target, place, key)
     held = facts.entry.held if facts.entry else None
     present = held is not None and is_member(held, facts.rules)
-    answer = decide(facts.wanted, held, facts.suppression, facts.rules, key=key)
+    answer: Change | Settled = Settled("rejected_before")
+    if not facts.is_refused:
+        answer = decide(facts.wanted, held, facts.suppression, facts.rules, key=key)
     with session.store.read() as connection:
         past = runs.history(connection, [target.id], key)
     return Explanation(
@@ -100,14 +103,13 @@ def _gather(session: Session, name: str, target: Target, place: rules.Place, key
     audience = remembered(target) or rules.unknown_audience(place)
     able = session.destination(sync.destination).capabilities
     lane_rules = rules.rules(sync, place, shape, audience, able)
-    return _Facts(contacts, wanted[1] if wanted else None, entry, barred, lane_rules, shape)
+    refused = bool(entry and wanted and entry.verdict == "rejected_before" and entry.fp == wanted[0])
+    return _Facts(contacts, wanted[1] if wanted else None, entry, barred, lane_rules, shape, refused)
 
 
 def _rule(answer: Change | Settled, facts: _Facts, *, present: bool) -> str:
     if isinstance(answer, Change):
         return answer.reason
-    if facts.entry is not None and facts.entry.verdict == "rejected_before":
-        return "rejected_before"
     if answer.skipped is not None:
         return answer.skipped
     if facts.wanted is not None and facts.wanted.taken:

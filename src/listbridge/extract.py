@@ -15,6 +15,7 @@ from listbridge.store import Store, ledger, mirror
 from listbridge.store.mirror import Known, MirrorRow, SourceState
 
 Progress = Callable[[int], None]
+_DUPLICATES_SHOWN = 5
 
 
 @dataclass(slots=True)
@@ -26,7 +27,13 @@ class Reading:
     rows: int = 0
     changed: int = 0
     deleted: int = 0
-    duplicates: list[str] = field(default_factory=list)
+    duplicates: int = 0
+    duplicate_ids: list[str] = field(default_factory=list)  # the first of them
+
+    def note_duplicate(self, contact_id: str) -> None:
+        self.duplicates += 1
+        if len(self.duplicate_ids) < _DUPLICATES_SHOWN:
+            self.duplicate_ids.append(contact_id)
 
 
 async def extract(
@@ -88,8 +95,13 @@ class _Intake:
         self._reading.rows += len(page.rows)
         with self._store.read() as connection:
             there = mirror.fingerprints(connection, self._name, list(rows))
+        repeated = self._repeated(rows, there)
         self._mark_seen([n for _, n in there.values()])
-        changed = [one for id, one in rows.items() if id not in there or there[id][0] != one.fp]
+        changed = [
+            one
+            for id, one in rows.items()
+            if id not in repeated and (id not in there or there[id][0] != one.fp)
+        ]
         if not (changed or gone or page.cursor):
             return
         with self._store.write() as connection:
@@ -122,7 +134,7 @@ class _Intake:
         gone = [
             contact_id
             for n, contact_id in mirror.live_rows(connection, self._name, self._newest)
-            if not self._seen[n >> 3] >> (n & 7) & 1
+            if not self._is_seen(n)
         ]
         mirror.mark_deleted(connection, self._name, self._reading.seq, gone)
         self._reading.deleted += len(gone)
@@ -144,14 +156,25 @@ class _Intake:
             elif one.id not in rows:
                 rows[one.id] = one
             elif rows[one.id].fp != one.fp:
-                self._reading.duplicates.append(one.id)
+                self._reading.note_duplicate(one.id)
         return rows, gone
+
+    def _repeated(self, rows: dict[str, "_Given"], there: dict[str, tuple[bytes, int]]) -> set[str]:
+        """Ids of rows that an earlier page of this read has given already; their first row counts."""
+        repeated = {contact_id for contact_id, (_, n) in there.items() if self._is_seen(n)}
+        for contact_id in repeated:
+            if rows[contact_id].fp != there[contact_id][0]:
+                self._reading.note_duplicate(contact_id)
+        return repeated
+
+    def _is_seen(self, n: int) -> bool:
+        return self._seen is not None and n <= self._newest and bool(self._seen[n >> 3] >> (n & 7) & 1)
 
     def _twice(self, contact_id: str, before: Known | None) -> bool:
         """Whether this read has given the id before, with other content."""
         if self._seen is None or before is None or before.n <= self._newest:
             return False
-        self._reading.duplicates.append(contact_id)
+        self._reading.note_duplicate(contact_id)
         return True
 
     def _mark_seen(self, numbers: Sequence[int]) -> None:

@@ -1,13 +1,20 @@
 """News → source: unsubscribes and hard bounces are written back, each once."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+from sqlalchemy import Connection
 
 from listbridge.changes import News, Outcome
 from listbridge.connectors.base import Source
-from listbridge.store import Store, news
+from listbridge.consent import Suppression, is_fresh, strictest
+from listbridge.model import Word
+from listbridge.store import Store, mirror, news
 from listbridge.store.news import DONE, UNSUPPORTED, WAITING
+from listbridge.store.targets import Target
 
 _BATCH = 100
+_EVERYTHING = 1_000_000
 
 
 @dataclass(slots=True)
@@ -17,6 +24,29 @@ class WriteBack:
     people: dict[str, set[bytes]] = field(default_factory=lambda: {"unsubscribed": set(), "bounced": set()})
     failed: list[tuple[bytes, News, str]] = field(default_factory=list)
     unsupported: int = 0
+
+
+def note(connection: Connection, target: Target, left: Mapping[bytes, Suppression]) -> None:
+    """Put withdrawals out for the source.
+
+    Not news is an unsubscribe of somebody who has refused there, or has agreed anew since.
+    """
+    origin = f"{target.account}/{target.list_name}"
+    for key, contacts in mirror.known_contacts(connection, target.source, list(left)).items():
+        what = "bounced" if left[key].reason == "bounced" else "unsubscribed"
+        said = strictest(one.consent for one in contacts)
+        known = said.word is Word.DENIED or is_fresh(said.word, said.at, left[key])
+        if what == "bounced" or not known:
+            items = [News(one.id, one.email, what, left[key].at, origin) for one in contacts]
+            news.add(connection, target.source, key, items)
+
+
+def waiting(store: Store, name: str) -> dict[str, int]:
+    """How many people there is news about that the source has still to be told."""
+    with store.read() as connection:
+        found = news.waiting(connection, name, _EVERYTHING)
+    whats = {(key, one.what) for key, one in found}
+    return {word: sum(what == word for _, what in whats) for word in ("unsubscribed", "bounced")}
 
 
 async def write_back(store: Store, name: str, source: Source, *, now: float) -> WriteBack:

@@ -20,6 +20,8 @@ from listbridge.errors import Retry, Stop, Unknown
 
 Explain = Callable[[httpx2.Response], Exception | None]
 
+stamina.instrumentation.set_on_retry_hooks([])  # a retry is counted, and is no news for the terminal
+
 
 @dataclass(slots=True)
 class Calls:

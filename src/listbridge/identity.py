@@ -16,8 +16,10 @@ def normalise(address: str) -> str:
     text = address.strip()
     if text.isascii():
         return text.lower()
-    local, at, domain = unicodedata.normalize("NFC", text).lower().rpartition("@")
-    return f"{local}{at}{_ascii_domain(domain)}"
+    # Again after lower(): a few capitals have no composed form, their small letters have (J̌ and ǰ).
+    text = unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).lower())
+    local, at, domain = text.rpartition("@")
+    return f"{local}{at}{_ascii_domain(domain)}" if at else text
 
 
 def key_of(address: str) -> bytes:

@@ -1,30 +1,27 @@
 """Destination → ledger: what is there, read once and afterwards only what changed."""
 
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import orjson
 from sqlalchemy import Connection
 
-from listbridge.changes import News
+from listbridge import feedback
 from listbridge.connectors.base import Audience, Destination, Look, Member, MemberPage
-from listbridge.consent import Suppression, is_fresh, lifts, strictest
+from listbridge.consent import Suppression, lifts
 from listbridge.identity import key_of
-from listbridge.model import WITHDRAWN_STATUSES, Contact, Status, Word
+from listbridge.model import WITHDRAWN_STATUSES, Status
 from listbridge.planner import Held
-from listbridge.store import Store, ledger, mirror, news, targets
+from listbridge.store import Store, ledger, mirror, targets
 from listbridge.store.ledger import Entry
 from listbridge.store.targets import Target
 
 
 @dataclass(slots=True)
 class Seen:
-    """What a look found: how many people changed, and the news for the source, in people."""
+    """What a look found: how many people changed."""
 
     changed: int = 0
-    unsubscribed: int = 0
-    bounced: int = 0
-    keys: list[bytes] = field(default_factory=list)
 
 
 async def look(
@@ -36,18 +33,18 @@ async def look(
     now: float,
     full: bool = False,
     thorough: bool = False,
-    feedback: bool = True,
+    tells: bool = True,
     progress: Callable[[int], None] = lambda _members: None,
 ) -> Seen:
     """Bring the ledger up to date with the destination; withdrawals become suppressions and news.
 
     The first look, and one asked to be ``full``, reads everybody; later ones ask what changed, and
     ``thorough`` ones also for what the platform's cheapest proof cannot see. Each page is written in one
-    transaction, the cursor with the last. News go to the source's outbox if ``feedback`` is on.
+    transaction, the cursor with the last. News go to the source's outbox if ``tells``.
     """
     first = target.cursor is None
     seen = Seen()
-    reader = _Reader(store, target, seen, full=full or first, feedback=feedback, now=now)
+    reader = _Reader(store, target, seen, full=full or first, tells=tells, now=now)
     pages: AsyncIterator[MemberPage]
     if full or first:
         pages = destination.members(audience)
@@ -69,10 +66,10 @@ class _Reader:
     """Puts pages of members into the ledger of one target."""
 
     def __init__(
-        self, store: Store, target: Target, seen: Seen, *, full: bool, feedback: bool, now: float
+        self, store: Store, target: Target, seen: Seen, *, full: bool, tells: bool, now: float
     ) -> None:
         self._store, self._target, self._seen = store, target, seen
-        self._full, self._feedback, self._now = full, feedback, now
+        self._full, self._tells, self._now = full, tells, now
         self._sights = full and target.cursor is not None
         with store.write() as connection:
             ledger.forget_sightings(connection, target.id)
@@ -148,7 +145,8 @@ class _Reader:
         if before is None:
             return entry
         entry = replace(entry, remote_id=member.remote_id or before.remote_id)
-        return replace(entry, fp=before.fp, verdict=before.verdict) if updated == held else entry
+        settled = replace(updated, opted_in_at=held.opted_in_at) if held.owned else updated
+        return replace(entry, fp=before.fp, verdict=before.verdict) if settled == held else entry
 
     def _withdraw(self, connection: Connection, left: dict[bytes, Member]) -> None:
         """Suppress whoever has left, for all syncs of the account, and tell the source if it is news."""
@@ -160,43 +158,12 @@ class _Reader:
         }
         ledger.suppress(connection, target.account, rows, origin="destination")
         ledger.decide_again(connection, self._siblings, keys)
-        self._seen.keys += keys
-        if not self._feedback:
-            return
-        for key, contacts in mirror.known_contacts(connection, target.source, keys).items():
-            self._tell(connection, key, left[key], rows[key], contacts)
-
-    def _tell(
-        self,
-        connection: Connection,
-        key: bytes,
-        member: Member,
-        suppression: Suppression,
-        contacts: list[Contact],
-    ) -> None:
-        what = "bounced" if member.status is Status.BOUNCED else "unsubscribed"
-        said = strictest(one.consent for one in contacts)
-        if what == "unsubscribed" and (
-            said.word is Word.DENIED or is_fresh(said.word, said.at, suppression)
-        ):
-            return
-        items = [
-            News(one.id, one.email, what, suppression.at, target_name(self._target)) for one in contacts
-        ]
-        if news.add(connection, self._target.source, key, items):
-            if what == "bounced":
-                self._seen.bounced += 1
-            else:
-                self._seen.unsubscribed += 1
+        if self._tells:
+            feedback.note(connection, target, rows)
 
 
 def _absent(entry: Entry) -> Entry:
     return replace(entry, fp=None, held=replace(entry.held, status=Status.ABSENT, tagged=False))
-
-
-def target_name(target: Target) -> str:
-    """How a piece of news names where it came from."""
-    return f"{target.account}/{target.list_name}"
 
 
 def remembered(target: Target) -> Audience | None:

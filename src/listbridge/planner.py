@@ -47,7 +47,7 @@ class Rules:
     """
 
     mode: Mode
-    consent: ConsentRules = ConsentRules()
+    consent: ConsentRules = field(default_factory=ConsentRules)
     tag: str | None = None
     kind_tags: frozenset[str] = frozenset()
     removal: str = "archive"
@@ -132,24 +132,24 @@ def decide(
 ) -> Change | Settled:
     """What to do about one person.
 
-    ``moved_from`` is the ledger row under the person's former address, if it can be renamed.
+    ``moved_from`` is the member under the person's former address, if it can be renamed to the present one.
     """
     if wanted is None:
         return _decide_unknown(held, suppression, rules, key)
     if not wanted.email:
         return Settled("no_address") if wanted.taken else ALL_WELL
+    present = held if moved_from is None else moved_from
+    renamed = moved_from is not None
+    if present is not None and _opts_out(wanted, present, rules):
+        return _opt_out(wanted, present, rules, key, renamed=renamed)
     if suppression is not None or (held is not None and held.status in WITHDRAWN_STATUSES):
         return _decide_withdrawn(wanted, held, suppression, rules, key)
     if rules.mode is Mode.SUBTRACT:
         return _subtract(wanted, held, rules, key)
-    if held is not None and _opts_out(wanted, held, rules):
-        return Change(key, held.email, What.UPDATE, "source_optout", status=Status.UNSUBSCRIBED)
     if not wanted.taken:
         return _decide_departed(wanted, held, rules, key)
-    if held is not None and held.listed:
-        return _keep_up(wanted, held, rules, key)
-    if moved_from is not None:
-        return _move(wanted, moved_from, rules, key)
+    if present is not None and present.listed:
+        return _keep_up(wanted, present, rules, key, renamed=renamed)
     return _bring_in(wanted, held, rules, key)
 
 
@@ -177,24 +177,28 @@ def _decide_withdrawn(
     """Suppressed people stand outside; only a newer consent lets the platform ask them to confirm."""
     if not wanted.taken:
         return ALL_WELL
-    asks = (
-        suppression is not None
-        and rules.mode is not Mode.SUBTRACT
-        and rules.pending
-        and is_fresh(wanted.word, wanted.consent_at, suppression)
-        and (held is None or not held.listed)
-    )
-    if not asks:
+    fresh = suppression is not None and is_fresh(wanted.word, wanted.consent_at, suppression)
+    if not fresh or rules.mode is Mode.SUBTRACT or not rules.pending:
         return Settled("suppressed")
+    if held is not None and held.status is Status.PENDING:
+        return ALL_WELL
+    if held is not None and not _may_be_asked(held, rules):
+        return Settled("suppressed")
+    there = held if held is not None and held.status is Status.UNSUBSCRIBED else None
     return Change(
         key,
         wanted.email,
-        What.UPDATE if held is not None and held.status is not None else What.CREATE,
+        What.CREATE if there is None else What.UPDATE,
         "fresh_consent",
         status=Status.PENDING,
         fields={name: value for name, value in wanted.fields.items() if value},
-        tags_added=_tags_to_add(wanted, held, rules),
+        tags_added=_tags_to_add(wanted, there, rules),
     )
+
+
+def _may_be_asked(held: Held, rules: Rules) -> bool:
+    """A dead mailbox and a complaint are not asked, nor is who was archived by hand after having left."""
+    return held.status in (None, Status.UNSUBSCRIBED) or (_is_gone(held) and _may_return(held, rules))
 
 
 def _subtract(wanted: Wanted, held: Held | None, rules: Rules, key: bytes) -> Change | Settled:
@@ -204,13 +208,29 @@ def _subtract(wanted: Wanted, held: Held | None, rules: Rules, key: bytes) -> Ch
 
 
 def _opts_out(wanted: Wanted, held: Held, rules: Rules) -> bool:
+    """Whether a refusal reaches this entry. Of strangers only members: a tag's audience is not the list."""
     return (
         wanted.word is Word.DENIED
+        and rules.mode is not Mode.SUBTRACT
         and rules.consent.unsubscribe_on_optout
         and held.status is not None
+        and (held.owned or is_member(held, rules))
         and denial_reaches(
             wanted.consent_at, delivered=held.owned, status=held.status, opted_in_at=held.opted_in_at
         )
+    )
+
+
+def _opt_out(wanted: Wanted, held: Held, rules: Rules, key: bytes, *, renamed: bool) -> Change:
+    """A refusal goes before everything else; an address that changed with it changes all the same."""
+    return Change(
+        key,
+        wanted.email if renamed else held.email,
+        What.UPDATE,
+        "source_optout",
+        status=Status.UNSUBSCRIBED,
+        tags_removed=_tags_to_remove(wanted, held, rules),
+        email_before=held.email if renamed else None,
     )
 
 
@@ -218,61 +238,60 @@ def _decide_departed(wanted: Wanted, held: Held | None, rules: Rules, key: bytes
     """The source knows the person, the sync does not take them (any more)."""
     if held is None or not is_member(held, rules):
         return ALL_WELL
-    if rules.mode is Mode.EXACT:
-        return remove(key, held, "left_selection", rules)
-    if rules.remove_departed and held.owned:
-        return remove(key, held, "departed", rules)
     stale = _tags_to_remove(wanted, held, rules)
+    if rules.mode is Mode.EXACT:
+        return remove(key, held, "left_selection", rules, stale)
+    if rules.remove_departed and held.owned:
+        return remove(key, held, "departed", rules, stale)
     if stale:
         return Change(key, held.email, What.UPDATE, "kind_changed", tags_removed=stale)
     return ALL_WELL
 
 
-def _keep_up(wanted: Wanted, held: Held, rules: Rules, key: bytes) -> Change | Settled:
-    """A member who stays: send what differs, leave the status alone."""
+def _keep_up(wanted: Wanted, held: Held, rules: Rules, key: bytes, *, renamed: bool) -> Change | Settled:
+    """Somebody in the list who stays: send what differs. A changed address is the same person: rename."""
     assert held.status is not None
+    joins = not is_member(held, rules)
+    if joins and wanted.word is Word.DENIED:
+        return Settled("no_consent")
     status = status_when_granted_later(
         held.status, wanted.word, seen_to_change=wanted.consent_seq > held.since_seq, rules=rules.consent
     )
     fields = fields_to_send(wanted.fields, held)
     added, removed = _tags_to_add(wanted, held, rules), _tags_to_remove(wanted, held, rules)
-    if not (status or fields or added or removed):
+    if not (renamed or status or fields or added or removed):
         return ALL_WELL
     return Change(
         key,
-        held.email,
+        wanted.email if renamed else held.email,
         What.UPDATE,
-        "consent_granted" if status else "changed" if fields or added else "kind_changed",
+        _why_updated(renamed=renamed, raised=status is not None, joins=joins, sends=bool(fields or added)),
         status=status,
         fields=fields,
         tags_added=added,
         tags_removed=removed,
+        email_before=held.email if renamed else None,
     )
 
 
-def _move(wanted: Wanted, moved_from: Held, rules: Rules, key: bytes) -> Change:
-    """A changed address is the same person: rename, and send what else differs."""
-    return Change(
-        key,
-        wanted.email,
-        What.UPDATE,
-        "address_changed",
-        fields=fields_to_send(wanted.fields, moved_from),
-        tags_added=_tags_to_add(wanted, moved_from, rules),
-        tags_removed=_tags_to_remove(wanted, moved_from, rules),
-        email_before=moved_from.email,
-    )
+def _why_updated(*, renamed: bool, raised: bool, joins: bool, sends: bool) -> str:
+    if renamed:
+        return "address_changed"
+    if raised:
+        return "consent_granted"
+    if joins:
+        return "new"
+    return "changed" if sends else "kind_changed"
 
 
 def _bring_in(wanted: Wanted, held: Held | None, rules: Rules, key: bytes) -> Change | Settled:
     """Somebody who is taken and is not in the list."""
-    gone = held is not None and held.status is not None
+    gone = held if held is not None and _is_gone(held) else None
     reason = "new"
-    if gone:
-        assert held is not None
-        if not (held.taken_out or rules.restore_deleted):
+    if gone is not None:
+        if not _may_return(gone, rules):
             return Settled("deleted_there")
-        reason = "returns" if held.taken_out else "restored"
+        reason = "returns" if gone.taken_out else "restored"
     status = status_when_new(wanted.word, rules.consent)
     if status is None:
         return Settled("no_consent")
@@ -281,10 +300,22 @@ def _bring_in(wanted: Wanted, held: Held | None, rules: Rules, key: bytes) -> Ch
     ):
         reason = "without_consent"
     fields = {name: value for name, value in wanted.fields.items() if value}
-    if gone and held is not None:
-        fields |= {name: "" for name, value in wanted.fields.items() if not value and held.sent.get(name)}
-    tags = tuple(sorted({*wanted.tags, *((rules.tag,) if rules.tag else ())}))
-    return Change(key, wanted.email, What.CREATE, reason, status=status, fields=fields, tags_added=tags)
+    if gone is not None:
+        fields |= {name: "" for name, value in wanted.fields.items() if not value and gone.sent.get(name)}
+    added = _tags_to_add(wanted, None, rules)
+    return Change(key, wanted.email, What.CREATE, reason, status=status, fields=fields, tags_added=added)
+
+
+def _is_gone(held: Held) -> bool:
+    return held.status in (Status.ARCHIVED, Status.ABSENT)
+
+
+def _may_return(held: Held, rules: Rules) -> bool:
+    """Whom this sync took out of the list itself, or anybody if the operator says so.
+
+    Taking off the audience's tag takes nobody out of the list: whoever is gone then was archived by hand.
+    """
+    return rules.restore_deleted or (held.taken_out and rules.removal != UNTAG)
 
 
 def fields_to_send(wanted: Mapping[str, str], held: Held) -> dict[str, str]:
@@ -300,12 +331,17 @@ def fields_to_send(wanted: Mapping[str, str], held: Held) -> dict[str, str]:
 
 
 def _tags_to_add(wanted: Wanted, held: Held | None, rules: Rules) -> tuple[str, ...]:
-    """Wanted tags that are not on; one that somebody else put on is left to them."""
+    """Wanted tags that are not on; one that somebody else put on is left to them.
+
+    Whether the audience's own tag is on is what ``tagged`` says, and nothing else.
+    """
     missing = set(wanted.tags)
     if held is not None:
         missing -= held.tags | held.found_tags
-    if rules.tag is not None and not (held is not None and held.tagged):
-        missing.add(rules.tag)
+    if rules.tag is not None:
+        missing.discard(rules.tag)
+        if held is None or not held.tagged:
+            missing.add(rules.tag)
     return tuple(sorted(missing))
 
 
@@ -314,7 +350,7 @@ def _tags_to_remove(wanted: Wanted, held: Held, rules: Rules) -> tuple[str, ...]
     return tuple(sorted((held.tags & rules.kind_tags) - set(wanted.tags)))
 
 
-def remove(key: bytes, held: Held, reason: str, rules: Rules) -> Change:
-    """Take a member out, in the form that the rules name."""
-    tags = (rules.tag,) if rules.removal == UNTAG and rules.tag else ()
+def remove(key: bytes, held: Held, reason: str, rules: Rules, stale: tuple[str, ...] = ()) -> Change:
+    """Take a member out, in the form that the rules name. Whoever is untagged also loses ``stale`` tags."""
+    tags = tuple(sorted({rules.tag, *stale})) if rules.removal == UNTAG and rules.tag else ()
     return Change(key, held.email, What.REMOVE, reason, tags_removed=tags, form=rules.removal)

@@ -7,10 +7,11 @@ from sqlalchemy import Connection
 
 from listbridge.changes import Change, What
 from listbridge.planner import Held, Mode, Rules, Settled, decide, is_member, remove
-from listbridge.store import Store, ledger, mirror, plans
+from listbridge.store import Store, ledger, mirror, people, plans
 from listbridge.store.ledger import Entry
 from listbridge.store.plans import Planned
 from listbridge.store.targets import Target
+
 
 def plan(
     store: Store,
@@ -51,6 +52,19 @@ def recover(store: Store, target: Target) -> int:
         ledger.save_entries(connection, target.id, marked)
         plans.drop(connection, target.id)
     return len(left)
+
+
+def try_rejected_again(store: Store, target: Target) -> None:
+    """On request: whoever the platform rejected is decided about anew, though nothing has changed."""
+    after = b""
+    while True:
+        with store.write() as connection:
+            page = people.left_out(connection, target.id, after)
+            rejected = [key for key, _, reason in page if reason == "rejected_before"]
+            ledger.decide_again(connection, [target.id], rejected)
+        if not page:
+            return
+        after = page[-1][0]
 
 
 def redecide(

@@ -10,9 +10,11 @@ class Limit:
     share: float | None = None
     count: int | None = None
 
-    def of(self, whole: int) -> int:
-        """How many people that is, of a whole."""
-        return self.count if self.count is not None else int(whole * (self.share or 0.0))
+    def of(self, whole: int) -> int | None:
+        """How many people that is; ``None`` for a share of nothing, which cannot be computed."""
+        if self.count is not None:
+            return self.count
+        return int(round(whole * (self.share or 0.0), 6)) if whole else None  # 0.29 * 100 is 28.999…
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,21 +86,22 @@ def _source_drop(figures: Figures, settings: GuardSettings) -> Guard | None:
     limit, before, now = settings.max_source_drop, figures.source_before, figures.source_now
     if limit is None or not before or now is None:
         return None
-    least = max(before - limit.of(before), 1)
+    least = max(before - (limit.of(before) or 0), 1)
     return Guard("max_source_drop", now, least) if now < least else None
 
 
 def _removals(figures: Figures, settings: GuardSettings) -> Guard | None:
     if settings.max_removals is None:
         return None
-    allowed = max(settings.max_removals.of(figures.members), settings.min_removals)
+    most = settings.max_removals.of(figures.members)
+    allowed = 0 if most is None else max(most, settings.min_removals)
     return Guard("max_removals", figures.removals, allowed) if figures.removals > allowed else None
 
 
 def _creates(figures: Figures, settings: GuardSettings) -> Guard | None:
     if settings.max_creates is None:
         return None
-    allowed = settings.max_creates.of(figures.members)
+    allowed = settings.max_creates.of(figures.members) or 0
     return Guard("max_creates", figures.creates, allowed) if figures.creates > allowed else None
 
 

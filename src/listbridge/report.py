@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from listbridge.changes import What
 from listbridge.http import Calls
 from listbridge.policy import Guard
-from listbridge.store import Store, ledger, mirror, people, plans, runs
+from listbridge.store import Store, mirror, people, plans, runs
 from listbridge.store.runs import ReportRow
 from listbridge.store.targets import Target
 
@@ -97,15 +97,21 @@ def reject_line(row: ReportRow, audience: str | None) -> dict[str, Any]:
 
 def changes(store: Store, targets: list[Target]) -> Iterator[dict[str, Any]]:
     """Person by person: what a plan would do and why, then who is left out and why."""
+    yield from planned(store, targets)
+    yield from not_planned(store, targets)
+
+
+def planned(store: Store, targets: list[Target]) -> Iterator[dict[str, Any]]:
+    """Person by person: what a plan would do and why."""
     for target in targets:
         where = {"audience": target.list_name} if len(targets) > 1 else {}
         after = b""
         while True:
             with store.read() as connection:
-                planned = plans.rows(connection, target.id, after)
-            if not planned:
+                page = plans.rows(connection, target.id, after)
+            if not page:
                 break
-            for one in planned:
+            for one in page:
                 change = one.change
                 yield {
                     "email": change.email,
@@ -119,28 +125,51 @@ def changes(store: Store, targets: list[Target]) -> Iterator[dict[str, Any]]:
                     **({"removal": change.form} if change.form else {}),
                     **where,
                 }
-            after = planned[-1].change.key
+            after = page[-1].change.key
+
+
+def not_planned(store: Store, targets: list[Target]) -> Iterator[dict[str, Any]]:
+    """Person by person: who is taken and left out by a plan, and why."""
+    for row in skipped(store, targets, None):
+        left: dict[str, Any] = {"fields": {}, "status": None, "tags_added": [], "tags_removed": []}
+        yield {"email": row.pop("email"), "change": row.pop("what").replace("skipped", "skip"), **row, **left}
+
+
+def skipped(store: Store, targets: list[Target], run_id: str | None) -> Iterator[dict[str, Any]]:
+    """Who is taken and left out, and not touched by the run; then the rows that cannot be used at all."""
     for target in targets:
         where = {"audience": target.list_name} if len(targets) > 1 else {}
-        for email, reason in left_out(store, target):
-            yield {
-                "email": email,
-                "change": "skip",
-                "reason": reason,
-                "fields": {},
-                "status": None,
-                "tags_added": [],
-                "tags_removed": [],
-                **where,
-            }
+        for email, reason in left_out(store, target, run_id):
+            yield {"email": email or None, "what": "skipped", "reason": reason, **where}
+    for source in sorted({target.source for target in targets}):
+        with store.read() as connection:
+            problems = mirror.problems(connection, source)
+        for contact_id, problem in problems:
+            reason, _, detail = problem.partition(": ")
+            yield {"email": None, "what": "skipped", "reason": reason, "id": contact_id, "detail": detail}
 
 
-def left_out(store: Store, target: Target) -> Iterator[tuple[str, str]]:
+def left_alone(store: Store, targets: list[Target], run_id: str) -> Iterator[dict[str, Any]]:
+    """Who is taken, and neither touched by the run nor left out."""
+    for target in targets:
+        where = {"audience": target.list_name} if len(targets) > 1 else {}
+        after = b""
+        while True:
+            with store.read() as connection:
+                page = people.left_alone(connection, target.id, after, run_id)
+            if not page:
+                break
+            for _, email in page:
+                yield {"email": email, "what": "unchanged", "reason": "in_step", **where}
+            after = page[-1][0]
+
+
+def left_out(store: Store, target: Target, run_id: str | None = None) -> Iterator[tuple[str, str]]:
     """(address, reason) of everybody who is taken and left out."""
     after = b""
     while True:
         with store.read() as connection:
-            page = people.left_out(connection, target.id, after)
+            page = people.left_out(connection, target.id, after, run_id)
         if not page:
             return
         yield from ((email, reason) for _, email, reason in page)

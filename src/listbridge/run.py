@@ -3,19 +3,19 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import orjson
 
-from listbridge import planning, report, rules, wanting
+from listbridge import feedback, planning, report, rules, wanting
 from listbridge.apply import Job, apply
 from listbridge.changes import What
 from listbridge.config import AudienceSync
 from listbridge.connectors.base import Audience, Destination
 from listbridge.errors import ListbridgeError, Stop
 from listbridge.extract import Reading, extract
-from listbridge.feedback import WriteBack, write_back
+from listbridge.feedback import WriteBack
 from listbridge.http import Calls
 from listbridge.look import Seen, look, remembered
 from listbridge.planner import Rules
@@ -58,7 +58,6 @@ class Lane:
     missing: bool = False  # the audience is still to be made
     fresh: bool = False  # found and read in this run: nothing needs to be looked at again
     members: int = 0
-    seen: Seen = field(default_factory=Seen)
 
 
 async def run_sync(session: Session, name: str, wish: Wish, progress: Progress = silent) -> Summary:
@@ -155,9 +154,9 @@ class AudienceRun:
 
     def _warn_of_duplicates(self, reading: Reading) -> None:
         if reading.duplicates:
-            shown = ", ".join(reading.duplicates[:5])
+            shown = ", ".join(reading.duplicate_ids)
             self.summary.warnings.append(
-                f"{self.sync.source} gives {len(reading.duplicates)} ids more than once ({shown}); the first "
+                f"{self.sync.source} gives {reading.duplicates} ids more than once ({shown}); the first "
                 "row of each counts. An id must name one person."
             )
 
@@ -167,6 +166,8 @@ class AudienceRun:
         for place in rules.places(self.sync):
             lane = await self._lane(place)
             self.lanes.append(lane)
+            if self.wish.full:
+                planning.try_rejected_again(self.store, lane.target)
             if not lane.missing:
                 await self._look(lane, full=self.wish.full, thorough=self.sync.restore_deleted)
 
@@ -227,7 +228,7 @@ class AudienceRun:
             now=self.session.clock(),
             full=full,
             thorough=thorough,
-            feedback=self.sync.feedback,
+            tells=self.sync.feedback,
             progress=_counter(self.progress, "reading the audience"),
         )
         lane.target = self._reloaded(lane)
@@ -353,15 +354,15 @@ class AudienceRun:
             self._count_news()
             return
         source = self.session.source(self.sync.source)
-        result = await write_back(
+        result = await feedback.write_back(
             self.store, self.sync.source, source, now=self.session.clock()
         )
         self._report_write_back(result)
 
     def _count_news(self) -> None:
-        for lane in self.lanes:
-            self.summary.feedback["unsubscribed"] += lane.seen.unsubscribed
-            self.summary.feedback["bounced"] += lane.seen.bounced
+        """What the source would be told."""
+        if self.sync.feedback:
+            self.summary.feedback |= feedback.waiting(self.store, self.sync.source)
 
     def _report_write_back(self, result: WriteBack) -> None:
         for what, people in result.people.items():
@@ -400,7 +401,7 @@ class AudienceRun:
         missing = [name for name in fields if name not in lane.audience.fields]
         absent = [tag for tag in tags if tag not in lane.audience.tags]
         if missing or absent:
-            made = await destination.prepare(lane.audience, missing, absent)
+            made = await destination.prepare(lane.audience, fields, (*lane.audience.tags, *absent))
             lane.audience = replace(
                 made,
                 fields={**lane.audience.fields, **made.fields},
@@ -423,6 +424,7 @@ class AudienceRun:
             run_id=self.summary.run,
             clock=self.session.clock,
             look_again=look_again,
+            tells=self.sync.feedback,
             redecide=lambda keys: planning.redecide(self.store, lane.target, lane.rules, keys),
             progress=_counter(self.progress, "sending"),
         )

@@ -168,7 +168,8 @@ def _tags(kinds: frozenset[Kind], shape: Shape, *, taken: bool) -> tuple[str, ..
     return tuple(sorted({*kind_tags, *(shape.tags if taken else ())}))
 
 
-def _changed_last(contact: Contact) -> tuple[float, bool, int, str]:
-    """Sorts the row changed last first, then the lowest id (numbers as numbers)."""
-    number = int(contact.id) if contact.id.isdecimal() and len(contact.id) < 19 else 0
-    return (-(contact.updated_at or 0.0), not contact.id.isdecimal(), number, contact.id)
+def _changed_last(contact: Contact) -> tuple[float, bool, int, str, str]:
+    """Sorts the row changed last first, then the lowest id (numbers as numbers, before other texts)."""
+    numeric = contact.id.isdecimal()
+    digits = contact.id.lstrip("0") if numeric else ""
+    return (-(contact.updated_at or 0.0), not numeric, len(digits), digits, contact.id)

@@ -7,6 +7,7 @@ return, a confirmation mail cannot be called back.
 from dataclasses import dataclass, field
 from typing import Any
 
+from listbridge import planning
 from listbridge.changes import Change, What
 from listbridge.errors import Misconfigured
 from listbridge.model import Status
@@ -44,6 +45,7 @@ class _Undo(AudienceRun):
     ) -> None:
         super().__init__(session, name, wish, progress)
         self._run_id = run_id
+        self._impossible: dict[int, list[tuple[str, str]]] = {}
 
     async def extract(self) -> None:
         """The source has no say in what was."""
@@ -52,9 +54,13 @@ class _Undo(AudienceRun):
         """Nothing goes back to the source."""
 
     def plan_lane(self, lane: Lane) -> None:
+        lane.members = planning.members(self.store, lane.target, lane.rules)
         undoing = plan_back(self.store, lane.target, lane.rules, self._run_id)
+        self._impossible[lane.target.id] = undoing.impossible
         self.summary.impossible = [
-            {"email": email, "reason": f"{email} {why}."} for email, why in undoing.impossible
+            {"email": email, "reason": f"{email} {why}."}
+            for found in self._impossible.values()
+            for email, why in found
         ]
 
 

@@ -92,6 +92,8 @@ def _values(connector: Connector) -> Mapping[str, str]:
     fields = connector.options.model_fields
     keys = [key for key, field in fields.items() if field.is_required() and key not in _GENERAL]
     chosen = next((more for more in ((), *_ALTERNATIVES) if _makes_options(connector, {*keys, *more})), ())
+    if not any(_SECRET.search(key) for key in (*keys, *chosen)) and "api_key" in fields:
+        chosen = (*chosen, "api_key")  # not needed by the form of the options, but by the platform
     return {key: _value(connector.name, key, fields[key]) for key in fields if key in {*keys, *chosen}}
 
 

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, and_, bindparam, delete, exists, func, or_, select, update
+from sqlalchemy import Connection, bindparam, delete, exists, func, select, update
 
 from listbridge.consent import Suppression
 from listbridge.model import MEMBER_STATUSES, Status
 from listbridge.planner import Held
 from listbridge.selection import Wanted
-from listbridge.store.mirror import upsert
-from listbridge.store.tables import ledger, sighting, suppression, wanted
+from listbridge.store.bulk import hinted, parts, replace_rows, rows_in, update_rows, upsert
+from listbridge.store.tables import ledger, sighting, storable, suppression, wanted
 
 PAGE = 5000
 
@@ -36,25 +36,25 @@ def save_wanted(
     connection: Connection, target: int, rows: Sequence[tuple[bytes, bytes, bool, bytes]]
 ) -> None:
     """Write (key, fingerprint, taken, packed)."""
-    if rows:
-        connection.execute(
-            _replace(connection, wanted, ("target", "key")),
-            [
-                {"target": target, "key": key, "fp": fp, "taken": int(taken), "packed": packed}
-                for key, fp, taken, packed in rows
-            ],
-        )
+    values = [(target, key, fp, int(taken), packed) for key, fp, taken, packed in rows]
+    replace_rows(connection, wanted, ("target", "key", "fp", "taken", "packed"), 2, values)
 
 
 def drop_wanted(connection: Connection, target: int, keys: Sequence[bytes] | None = None) -> None:
     """Forget these people, or everybody."""
     statement = delete(wanted).where(wanted.c.target == target)
-    connection.execute(statement if keys is None else statement.where(wanted.c.key.in_(keys)))
+    if keys is None:
+        connection.execute(statement)
+    else:
+        for part in parts(keys):
+            connection.execute(statement.where(wanted.c.key.in_(part)))
 
 
-def wanted_of(connection: Connection, target: int, keys: Sequence[bytes]) -> dict[bytes, tuple[bytes, Wanted]]:
+def wanted_of(
+    connection: Connection, target: int, keys: Sequence[bytes]
+) -> dict[bytes, tuple[bytes, Wanted]]:
     """Key → (fingerprint, wanted)."""
-    rows = connection.execute(_WANTED, {"target": target, "keys": keys})
+    rows = rows_in(connection, _WANTED, "keys", keys, target=target)
     return {row[0]: (row[1], Wanted.unpacked(row[2])) for row in rows}
 
 
@@ -63,49 +63,46 @@ def wanted_of(connection: Connection, target: int, keys: Sequence[bytes]) -> dic
 
 def changed_keys(connection: Connection, target: int, after: bytes) -> list[bytes]:
     """The next people, in the order of keys, whose wanted state is not the one settled last."""
-    return list(connection.scalars(_CHANGED, {"target": target, "after": after}))
+    query = _CHANGED[connection.dialect.name]
+    return list(connection.scalars(query, {"target": target, "after": after, "page": PAGE}))
 
 
 def unknown_keys(connection: Connection, target: int, after: bytes, *, owned_only: bool) -> list[bytes]:
     """The next members of the audience's list of whom the source says nothing."""
-    query = _UNKNOWN_OWNED if owned_only else _UNKNOWN
-    return list(connection.scalars(query, {"target": target, "after": after}))
+    query = (_UNKNOWN_OWNED if owned_only else _UNKNOWN)[connection.dialect.name]
+    return list(connection.scalars(query, {"target": target, "after": after, "page": PAGE}))
 
 
 # --- ledger ------------------------------------------------------------------------------------------
 
 
 def entries(connection: Connection, target: int, keys: Sequence[bytes]) -> dict[bytes, Entry]:
-    rows = connection.execute(_ENTRIES, {"target": target, "keys": keys})
-    return {row.key: _entry(row) for row in rows}
+    return {row[0]: _entry(row) for row in rows_in(connection, _ENTRIES, "keys", keys, target=target)}
 
 
 def save_entries(connection: Connection, target: int, rows: Iterable[Entry]) -> None:
     """Insert or replace whole rows."""
-    values = [_values(target, entry) for entry in rows]
-    if values:
-        connection.execute(_replace(connection, ledger, ("target", "key")), values)
+    replace_rows(connection, ledger, ("target", *_COLUMNS), 2, [_values(target, entry) for entry in rows])
 
 
 def drop_entries(connection: Connection, target: int, keys: Sequence[bytes]) -> None:
-    connection.execute(delete(ledger).where(ledger.c.target == target, ledger.c.key.in_(keys)))
+    for part in parts(keys):
+        connection.execute(delete(ledger).where(ledger.c.target == target, ledger.c.key.in_(part)))
 
 
 def settle(
     connection: Connection, target: int, rows: Sequence[tuple[bytes, bytes | None, str | None]]
 ) -> None:
     """Write what was decided about people who are in the ledger: (key, fingerprint, verdict)."""
-    if rows:
-        connection.execute(
-            _SETTLE, [{"of": target, "who": key, "as_fp": fp, "why": verdict} for key, fp, verdict in rows]
-        )
+    values = [(fp, verdict, target, key) for key, fp, verdict in rows]
+    update_rows(connection, ledger, ("fp", "verdict", "target", "key"), 2, values)
 
 
 def decide_again(connection: Connection, targets: Sequence[int], keys: Sequence[bytes]) -> None:
     """Make the next plan look at these people, whatever their fingerprints say."""
-    if keys and targets:
+    for part in parts(keys):
         connection.execute(
-            update(ledger).where(ledger.c.target.in_(targets), ledger.c.key.in_(keys)).values(fp=None)
+            update(ledger).where(ledger.c.target.in_(targets), ledger.c.key.in_(part)).values(fp=None)
         )
 
 
@@ -131,8 +128,9 @@ def count_members(connection: Connection, target: int, *, tagged: bool) -> int:
 
 def sight(connection: Connection, target: int, keys: Sequence[bytes]) -> None:
     """Note that a full read of the audience has seen these people."""
-    statement = upsert(connection, sighting).on_conflict_do_nothing(index_elements=["target", "key"])
-    connection.execute(statement, [{"target": target, "key": key} for key in keys])
+    if keys:
+        statement = upsert(connection, sighting).on_conflict_do_nothing(index_elements=["target", "key"])
+        connection.execute(statement, [{"target": target, "key": key} for key in keys])
 
 
 def unsighted(connection: Connection, target: int, after: bytes = b"") -> list[bytes]:
@@ -155,13 +153,11 @@ def forget_sightings(connection: Connection, target: int) -> None:
 
 
 def suppressions(connection: Connection, account: str, keys: Sequence[bytes]) -> dict[bytes, Suppression]:
-    rows = connection.execute(_SUPPRESSED, {"account": account, "keys": keys})
+    rows = rows_in(connection, _SUPPRESSED, "keys", keys, account=account)
     return {row.key: Suppression(row.reason, row.at) for row in rows}
 
 
-def suppress(
-    connection: Connection, account: str, rows: Mapping[bytes, Suppression], *, origin: str
-) -> None:
+def suppress(connection: Connection, account: str, rows: Mapping[bytes, Suppression], *, origin: str) -> None:
     """Add withdrawals; one that is there already stays, unless the new one is later."""
     if not rows:
         return
@@ -189,115 +185,92 @@ def carry_withdrawals(connection: Connection, moves: Sequence[tuple[bytes, bytes
 
 def lift(connection: Connection, account: str, keys: Sequence[bytes]) -> None:
     """The people came back on their own."""
-    connection.execute(
-        delete(suppression).where(suppression.c.account == account, suppression.c.key.in_(keys))
-    )
+    for part in parts(keys):
+        connection.execute(
+            delete(suppression).where(suppression.c.account == account, suppression.c.key.in_(part))
+        )
 
 
 # --- rows --------------------------------------------------------------------------------------------
 
 
 def _entry(row: Any) -> Entry:
-    return Entry(
-        row.key,
-        Held(
-            email=row.email,
-            status=Status(row.status) if row.status else None,
-            owned=bool(row.owned),
-            taken_out=bool(row.taken_out),
-            tagged=bool(row.tagged),
-            opted_in_at=row.opted_in_at,
-            sent=orjson.loads(row.sent) if row.sent else {},
-            found=orjson.loads(row.found) if row.found else {},
-            tags=frozenset(orjson.loads(row.tags)) if row.tags else frozenset(),
-            found_tags=frozenset(orjson.loads(row.found_tags)) if row.found_tags else frozenset(),
-            since_seq=row.since_seq,
-        ),
-        row.fp,
-        row.verdict,
-        row.changed_at,
-        row.remote_id,
+    (
+        key, fp, status, owned, taken_out, tagged, verdict, changed_at, opted_in_at, since_seq, email,
+        remote_id, sent, found, tags, found_tags,
+    ) = row  # fmt: skip
+    held = Held(
+        email=email,
+        status=_STATUSES[status],
+        owned=bool(owned),
+        taken_out=bool(taken_out),
+        tagged=bool(tagged),
+        opted_in_at=opted_in_at,
+        sent=orjson.loads(sent) if sent else {},
+        found=orjson.loads(found) if found else {},
+        tags=frozenset(orjson.loads(tags)) if tags else _NO_TAGS,
+        found_tags=frozenset(orjson.loads(found_tags)) if found_tags else _NO_TAGS,
+        since_seq=since_seq,
     )
+    return Entry(key, held, fp, verdict, changed_at, remote_id)
 
 
-def _values(target: int, entry: Entry) -> dict[str, Any]:
+def _values(target: int, entry: Entry) -> tuple[Any, ...]:
     held = entry.held
-    return {
-        "target": target,
-        "key": entry.key,
-        "fp": entry.fp,
-        "status": held.status.value if held.status else None,
-        "owned": int(held.owned),
-        "taken_out": int(held.taken_out),
-        "tagged": int(held.tagged),
-        "verdict": entry.verdict,
-        "changed_at": entry.changed_at,
-        "opted_in_at": held.opted_in_at,
-        "since_seq": held.since_seq,
-        "email": held.email,
-        "remote_id": entry.remote_id,
-        "sent": orjson.dumps(held.sent) if held.sent else None,
-        "found": orjson.dumps(held.found) if held.found else None,
-        "tags": orjson.dumps(sorted(held.tags)) if held.tags else None,
-        "found_tags": orjson.dumps(sorted(held.found_tags)) if held.found_tags else None,
-    }
-
-
-def _replace(connection: Connection, table: Any, keys: Sequence[str]) -> Any:
-    statement = upsert(connection, table)
-    return statement.on_conflict_do_update(
-        index_elements=list(keys),
-        set_={column.name: statement.excluded[column.name] for column in table.c if column.name not in keys},
+    return (
+        target,
+        entry.key,
+        entry.fp,
+        held.status.value if held.status else None,
+        int(held.owned),
+        int(held.taken_out),
+        int(held.tagged),
+        entry.verdict,
+        entry.changed_at,
+        held.opted_in_at,
+        held.since_seq,
+        storable(held.email),
+        storable(entry.remote_id) if entry.remote_id is not None else None,
+        orjson.dumps(held.sent) if held.sent else None,
+        orjson.dumps(held.found) if held.found else None,
+        orjson.dumps(sorted(held.tags)) if held.tags else None,
+        orjson.dumps(sorted(held.found_tags)) if held.found_tags else None,
     )
 
 
+_COLUMNS = (
+    "key", "fp", "status", "owned", "taken_out", "tagged", "verdict", "changed_at", "opted_in_at", "since_seq",
+    "email", "remote_id", "sent", "found", "tags", "found_tags",
+)  # fmt: skip
+_STATUSES: dict[str | None, Status | None] = {None: None, **{status.value: status for status in Status}}
+_NO_TAGS: frozenset[str] = frozenset()
 _MEMBERS = [status.value for status in MEMBER_STATUSES]
-_SAME_PERSON = and_(wanted.c.target == ledger.c.target, wanted.c.key == ledger.c.key)
 _WANTED = select(wanted.c.key, wanted.c.fp, wanted.c.packed).where(
     wanted.c.target == bindparam("target"), wanted.c.key.in_(bindparam("keys", expanding=True))
 )
-_ENTRIES = select(ledger).where(
+_ENTRIES = select(*(ledger.c[name] for name in _COLUMNS)).where(
     ledger.c.target == bindparam("target"), ledger.c.key.in_(bindparam("keys", expanding=True))
 )
 _SUPPRESSED = select(suppression).where(
     suppression.c.account == bindparam("account"), suppression.c.key.in_(bindparam("keys", expanding=True))
 )
-_SETTLE = (
-    update(ledger)
-    .where(ledger.c.target == bindparam("of"), ledger.c.key == bindparam("who"))
-    .values(fp=bindparam("as_fp"), verdict=bindparam("why"))
-)
-# Somebody who is not taken and not in the ledger needs no decision. The two indexes named are narrow and
-# hold all that is asked for, so that the wide rows are read for changed people only.
-_CHANGED = (
-    select(wanted.c.key)
-    .select_from(
-        wanted.outerjoin(
-            ledger, and_(ledger.c.target == bindparam("target"), ledger.c.key == wanted.c.key)
-        )
-    )
-    .with_hint(wanted, "INDEXED BY wanted_diff", "sqlite")
-    .with_hint(ledger, "INDEXED BY ledger_diff", "sqlite")
-    .where(
-        wanted.c.target == bindparam("target"),
-        wanted.c.key > bindparam("after"),
-        or_(
-            and_(ledger.c.key.is_(None), wanted.c.taken == 1),
-            and_(ledger.c.key.is_not(None), or_(ledger.c.fp.is_(None), ledger.c.fp != wanted.c.fp)),
-        ),
-    )
-    .order_by(wanted.c.key)
-    .limit(PAGE)
-)
-_UNKNOWN = (
-    select(ledger.c.key)
-    .where(
-        ledger.c.target == bindparam("target"),
-        ledger.c.key > bindparam("after"),
-        ledger.c.status.in_(_MEMBERS),
-        ~exists().where(wanted.c.target == bindparam("target"), wanted.c.key == ledger.c.key),
-    )
-    .order_by(ledger.c.key)
-    .limit(PAGE)
-)
-_UNKNOWN_OWNED = _UNKNOWN.where(ledger.c.owned == 1)
+# Somebody who is not taken and not in the ledger needs no decision. The indexes named are narrow and hold all
+# that is asked for, so that the wide rows are read for changed people only.
+_CHANGED = hinted("""
+    SELECT w.key FROM wanted AS w [INDEXED BY wanted_diff]
+    LEFT JOIN ledger AS l [INDEXED BY ledger_diff] ON l.target = :target AND l.key = w.key
+    WHERE w.target = :target AND w.key > :after
+      AND CASE WHEN l.key IS NULL THEN w.taken = 1 ELSE l.fp IS NULL OR l.fp <> w.fp END
+    ORDER BY w.key LIMIT :page
+""")
+_NOBODY = """
+    SELECT l.key FROM ledger AS l [INDEXED BY ledger_diff]
+    WHERE l.target = :target AND l.key > :after AND l.status IN ({members}) {owned}
+      AND NOT EXISTS (
+        SELECT 1 FROM wanted AS w [INDEXED BY wanted_diff] WHERE w.target = :target AND w.key = l.key
+      )
+    ORDER BY l.key LIMIT :page
+"""
+_MEMBERS_LISTED = ", ".join(f"'{status}'" for status in sorted(_MEMBERS))
+_UNKNOWN = hinted(_NOBODY.format(members=_MEMBERS_LISTED, owned=""))
+_UNKNOWN_OWNED = hinted(_NOBODY.format(members=_MEMBERS_LISTED, owned="AND l.owned = 1"))

@@ -2,15 +2,19 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from heapq import merge
+from itertools import groupby, islice
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, Table, bindparam, func, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, bindparam, func, select, update
 
 from listbridge.model import Consent, Contact, Label, Word
 from listbridge.selection import Statement
-from listbridge.store.tables import contact, label, move, source
+from listbridge.store.bulk import hinted, replace_rows, rows_in, upsert
+from listbridge.store.tables import contact, label, move, source, storable
+
+__all__ = ["upsert"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,24 +64,26 @@ def state_of(connection: Connection, name: str) -> SourceState:
 def save_state(connection: Connection, name: str, **values: object) -> None:
     """Change parts of a source's row; made if it is not there."""
     connection.execute(
-        upsert(connection, source).values(name=name, **values).on_conflict_do_update(
-            index_elements=["name"], set_=values
-        )
+        upsert(connection, source)
+        .values(name=name, **values)
+        .on_conflict_do_update(index_elements=["name"], set_=values)
     )
 
 
 def fingerprints(connection: Connection, name: str, ids: Sequence[str]) -> dict[str, tuple[bytes, int]]:
     """Id → (fingerprint, row number) of those that the mirror has."""
-    found = connection.execute(_FINGERPRINTS, {"source": name, "ids": ids})
-    return {row[0]: (row[1], row[2]) for row in found}
+    given = {storable(id): id for id in ids}
+    found = rows_in(connection, _FINGERPRINTS, "ids", list(given), source=name)
+    return {given[row[0]]: (row[1], row[2]) for row in found}
 
 
 def known(connection: Connection, name: str, ids: Sequence[str]) -> dict[str, Known]:
     """What is needed of the rows that changed."""
+    given = {storable(id): id for id in ids}
     found = {}
-    for row in connection.execute(_KNOWN, {"source": name, "ids": ids}):
+    for row in rows_in(connection, _KNOWN, "ids", list(given), source=name):
         said = unpack(row.id, row.packed).consent
-        found[row.id] = Known(
+        found[given[row.id]] = Known(
             row.n, row.key, Word(row.word), row.consent_seq, bool(row.deleted), said.at, said.origin
         )
     return found
@@ -85,31 +91,7 @@ def known(connection: Connection, name: str, ids: Sequence[str]) -> dict[str, Kn
 
 def save_rows(connection: Connection, name: str, rows: Sequence[MirrorRow]) -> None:
     """Insert or replace rows; each is undeleted by that."""
-    if not rows:
-        return
-    statement = upsert(connection, contact)
-    statement = statement.on_conflict_do_update(
-        index_elements=["source", "id"],
-        set_={column: statement.excluded[column] for column in _WRITTEN},
-    )
-    connection.execute(
-        statement,
-        [
-            {
-                "source": name,
-                "id": row.id,
-                "key": row.key,
-                "fp": row.fp,
-                "seq": row.seq,
-                "word": row.contact.consent.word.value,
-                "consent_seq": row.consent_seq,
-                "deleted": 0,
-                "problem": row.problem,
-                "packed": pack(row.contact),
-            }
-            for row in rows
-        ],
-    )
+    replace_rows(connection, contact, _COLUMNS, 2, [_values(name, row) for row in rows])
 
 
 def save_moves(connection: Connection, name: str, seq: int, moves: Iterable[tuple[bytes, bytes]]) -> None:
@@ -134,7 +116,8 @@ def live_rows(connection: Connection, name: str, upto: int) -> Iterator[tuple[in
     """(row number, id) of every row that is not deleted and was there before row number ``upto``."""
     last = 0
     while True:
-        page = connection.execute(_LIVE, {"source": name, "last": last, "upto": upto}).all()
+        values = {"source": name, "last": last, "upto": upto, "page": _PAGE}
+        page = connection.execute(_LIVE[connection.dialect.name], values).all()
         yield from ((row[0], row[1]) for row in page)
         if len(page) < _PAGE:
             return
@@ -154,12 +137,12 @@ def count(connection: Connection, name: str) -> int:
 
 def people(connection: Connection, name: str, after: bytes) -> list[tuple[bytes, list[Statement]]]:
     """The next people in the order of their keys, each with their rows; empty at the end."""
-    page = connection.execute(_BY_KEY, {"source": name, "after": after, "pages": _PAGE}).all()
+    page = connection.execute(_BY_KEY, {"source": name, "after": after}).all()
     grouped = _grouped(page)
     if len(page) == _PAGE and len(grouped) > 1:
         grouped.pop()  # its rows may go on beyond this page
     elif len(page) == _PAGE:
-        grouped = _grouped(connection.execute(_OF_KEY, {"source": name, "keys": [page[0].key]}))
+        grouped = people_named(connection, name, [page[0].key])
     return grouped
 
 
@@ -167,26 +150,29 @@ def people_named(
     connection: Connection, name: str, keys: Sequence[bytes]
 ) -> list[tuple[bytes, list[Statement]]]:
     """The people with these keys, as far as the source still has them."""
-    return _grouped(connection.execute(_OF_KEY, {"source": name, "keys": keys}))
+    return _grouped(rows_in(connection, _OF_KEY, "keys", keys, source=name))
 
 
 def changed_keys(connection: Connection, name: str, since: int, after: bytes) -> list[bytes]:
     """Keys of people touched by reads after ``since``, former addresses included, in order, by pages."""
-    values = {"source": name, "since": since, "after": after, "pages": _PAGE}
-    return [row[0] for row in connection.execute(_CHANGED, values)]
+    reads = range(since + 1, state_of(connection, name).seq + 1)
+    runs = [
+        connection.scalars(query, {"source": name, "seq": seq, "after": after}).all()
+        for seq in reads
+        for query in (_TOUCHED, _LEFT)
+    ]
+    return [key for key, _ in islice(groupby(merge(*runs)), _PAGE)]
 
 
 def former_keys(connection: Connection, name: str, keys: Sequence[bytes]) -> dict[bytes, list[bytes]]:
     """New key → the addresses' keys that the person had before, the latest last."""
     found: dict[bytes, list[bytes]] = {}
-    for row in connection.execute(_FORMER, {"source": name, "keys": keys}):
+    for row in rows_in(connection, _FORMER, "keys", keys, source=name):
         found.setdefault(row.new_key, []).append(row.old_key)
     return found
 
 
-def known_contacts(
-    connection: Connection, name: str, keys: Sequence[bytes]
-) -> dict[bytes, list[Contact]]:
+def known_contacts(connection: Connection, name: str, keys: Sequence[bytes]) -> dict[bytes, list[Contact]]:
     """Key → the rows that the source has for it."""
     return {key: [one.contact for one in rows] for key, rows in people_named(connection, name, keys)}
 
@@ -252,9 +238,12 @@ def unpack(contact_id: str, packed: bytes) -> Contact:
     )
 
 
-def upsert(connection: Connection, table: Table) -> Any:
-    """INSERT that may be given ON CONFLICT; both databases spell it alike."""
-    return (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(table)
+def _values(name: str, row: MirrorRow) -> tuple[Any, ...]:
+    problem = None if row.problem is None else storable(row.problem)
+    word = row.contact.consent.word.value
+    return (
+        name, storable(row.id), row.key, row.fp, row.seq, word, row.consent_seq, 0, problem, pack(row.contact),
+    )  # fmt: skip
 
 
 def _grouped(rows: Iterable[Any]) -> list[tuple[bytes, list[Statement]]]:
@@ -269,7 +258,7 @@ def _grouped(rows: Iterable[Any]) -> list[tuple[bytes, list[Statement]]]:
 
 
 _PAGE = 5000
-_WRITTEN = ("key", "fp", "seq", "word", "consent_seq", "deleted", "problem", "packed")
+_COLUMNS = ("source", "id", "key", "fp", "seq", "word", "consent_seq", "deleted", "problem", "packed")
 _FINGERPRINTS = select(contact.c.id, contact.c.fp, contact.c.n).where(
     contact.c.source == bindparam("source"), contact.c.id.in_(bindparam("ids", expanding=True))
 )
@@ -282,24 +271,18 @@ _KNOWN = select(
     contact.c.deleted,
     contact.c.packed,
 ).where(contact.c.source == bindparam("source"), contact.c.id.in_(bindparam("ids", expanding=True)))
-_LIVE = (
-    select(contact.c.n, contact.c.id)
-    .where(
-        contact.c.source == bindparam("source"),
-        contact.c.n > bindparam("last"),
-        contact.c.n <= bindparam("upto"),
-        contact.c.deleted == 0,
-    )
-    .order_by(contact.c.n)
-    .limit(_PAGE)
-)
+_LIVE = hinted("""
+    SELECT n, id FROM contact [NOT INDEXED]
+    WHERE source = :source AND n > :last AND n <= :upto AND deleted = 0
+    ORDER BY n LIMIT :page
+""")
 _PERSON = (contact.c.key, contact.c.id, contact.c.packed, contact.c.consent_seq)
 _USABLE = (contact.c.source == bindparam("source"), contact.c.deleted == 0, contact.c.problem.is_(None))
 _BY_KEY = (
     select(*_PERSON)
     .where(*_USABLE, contact.c.key > bindparam("after"))
     .order_by(contact.c.key, contact.c.id)
-    .limit(bindparam("pages"))
+    .limit(_PAGE)
 )
 _FORMER = (
     select(move.c.new_key, move.c.old_key)
@@ -311,20 +294,27 @@ _OF_KEY = (
     .where(*_USABLE, contact.c.key.in_(bindparam("keys", expanding=True)))
     .order_by(contact.c.key, contact.c.id)
 )
-_CHANGED = (
+# One read after the other: each is a piece of an index that is in order already, so that a page costs the
+# same wherever it lies.
+_TOUCHED = (
     select(contact.c.key)
     .where(
         contact.c.source == bindparam("source"),
-        contact.c.seq > bindparam("since"),
+        contact.c.seq == bindparam("seq"),
         contact.c.key > bindparam("after"),
     )
-    .union(
-        select(move.c.old_key).where(
-            move.c.source == bindparam("source"),
-            move.c.seq > bindparam("since"),
-            move.c.old_key > bindparam("after"),
-        )
+    .distinct()
+    .order_by(contact.c.key)
+    .limit(_PAGE)
+)
+_LEFT = (
+    select(move.c.old_key)
+    .where(
+        move.c.source == bindparam("source"),
+        move.c.seq == bindparam("seq"),
+        move.c.old_key > bindparam("after"),
     )
-    .order_by("key")
-    .limit(bindparam("pages"))
+    .distinct()
+    .order_by(move.c.old_key)
+    .limit(_PAGE)
 )

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from sqlalchemy import Connection, select, update
 
 from listbridge.changes import News
-from listbridge.store.mirror import upsert
+from listbridge.store.bulk import upsert
 from listbridge.store.tables import feedback
 
 WAITING, DONE, UNSUPPORTED = "waiting", "done", "unsupported"
@@ -26,14 +26,12 @@ def add(connection: Connection, source: str, key: bytes, news: Iterable[News]) -
             "state": WAITING,
         }
         statement = upsert(connection, feedback).values(values)
-        result = connection.execute(
-            statement.on_conflict_do_update(
-                index_elements=["source", "contact_id", "what"],
-                set_={name: values[name] for name in ("key", "email", "at", "origin", "state")},
-                where=feedback.c.at < one.at,
-            )
+        statement = statement.on_conflict_do_update(
+            index_elements=["source", "contact_id", "what"],
+            set_={**values, "detail": None, "done_at": None},
+            where=feedback.c.at < one.at,
         )
-        fresh += result.rowcount
+        fresh += len(connection.execute(statement.returning(feedback.c.what)).all())
     return fresh
 
 

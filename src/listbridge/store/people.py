@@ -12,9 +12,7 @@ def count(connection: Connection, target: int, run_id: str | None) -> tuple[int,
     """How many are taken; how many of them a plan or a run touches; why the others are left out."""
     taken = (wanted.c.target == target, wanted.c.taken == 1)
     all_taken = connection.execute(select(func.count()).where(*taken)).scalar_one()
-    touched = connection.execute(
-        select(func.count()).where(*taken, _touched(target, run_id))
-    ).scalar_one()
+    touched = connection.execute(select(func.count()).where(*taken, _touched(target, run_id))).scalar_one()
     left = (
         select(ledger.c.verdict, func.count())
         .select_from(ledger.join(wanted, _SAME))
@@ -25,8 +23,10 @@ def count(connection: Connection, target: int, run_id: str | None) -> tuple[int,
     return all_taken, touched, {row[0]: row[1] for row in connection.execute(left)}
 
 
-def left_out(connection: Connection, target: int, after: bytes) -> list[tuple[bytes, str, str]]:
-    """The next people who are taken and left out: (key, address, reason)."""
+def left_out(
+    connection: Connection, target: int, after: bytes, run_id: str | None = None
+) -> list[tuple[bytes, str, str]]:
+    """The next people who are taken and left out, and whom the run did not touch: (key, address, reason)."""
     query = (
         select(ledger.c.key, ledger.c.email, ledger.c.verdict)
         .select_from(ledger.join(wanted, _SAME))
@@ -35,12 +35,30 @@ def left_out(connection: Connection, target: int, after: bytes) -> list[tuple[by
             ledger.c.verdict.is_not(None),
             wanted.c.taken == 1,
             ledger.c.key > after,
-            ~_touched(target, None),
+            ~_touched(target, run_id),
         )
         .order_by(ledger.c.key)
         .limit(PAGE)
     )
     return [(row[0], row[1], row[2]) for row in connection.execute(query)]
+
+
+def left_alone(connection: Connection, target: int, after: bytes, run_id: str) -> list[tuple[bytes, str]]:
+    """The next people who are taken, not left out, and whom the run did not touch: (key, address)."""
+    query = (
+        select(wanted.c.key, ledger.c.email)
+        .select_from(wanted.join(ledger, _SAME))
+        .where(
+            wanted.c.target == target,
+            wanted.c.taken == 1,
+            ledger.c.verdict.is_(None),
+            wanted.c.key > after,
+            ~_touched(target, run_id),
+        )
+        .order_by(wanted.c.key)
+        .limit(PAGE)
+    )
+    return [(row[0], row[1]) for row in connection.execute(query)]
 
 
 def _touched(target: int, run_id: str | None) -> ColumnElement[bool]:

@@ -11,9 +11,9 @@ from sqlalchemy import Connection, and_, bindparam, delete, exists, func, select
 from listbridge.changes import Change, What
 from listbridge.model import Status
 from listbridge.planner import UNTAG
+from listbridge.store.bulk import delete_rows, parts, replace_rows, rows_in, upsert
 from listbridge.store.ledger import PAGE
-from listbridge.store.mirror import upsert
-from listbridge.store.tables import in_flight, plan, plan_tag
+from listbridge.store.tables import in_flight, plan, plan_tag, storable
 
 WRITE, TAG, REMOVE = 0, 1, 2
 """The steps of a change, in their order: bulk write, tags, removal."""
@@ -29,28 +29,8 @@ class Planned:
 
 def save(connection: Connection, target: int, rows: Sequence[Planned]) -> None:
     """Add or replace planned changes, and the tags they need."""
-    if not rows:
-        return
-    statement = upsert(connection, plan)
-    connection.execute(
-        statement.on_conflict_do_update(
-            index_elements=["target", "key"],
-            set_={name: statement.excluded[name] for name in _REPLACED},
-        ),
-        [
-            {
-                "target": target,
-                "key": row.change.key,
-                "step": first_step(row.change),
-                "what": row.change.what.value,
-                "reason": row.change.reason,
-                "fp": row.fp,
-                "email": row.change.email,
-                "packed": _packed(row.change),
-            }
-            for row in rows
-        ],
-    )
+    values = [_values(target, row) for row in rows]
+    replace_rows(connection, plan, ("target", "key", *_REPLACED), 2, values)
     _save_tags(connection, target, (row.change for row in rows))
 
 
@@ -65,11 +45,12 @@ def first_step(change: Change) -> int:
 
 def drop(connection: Connection, target: int, keys: Sequence[bytes] | None = None) -> None:
     """Forget planned changes of these people, or all of a target."""
-    for table in (plan, plan_tag):
-        statement = delete(table).where(table.c.target == target)
-        connection.execute(statement if keys is None else statement.where(table.c.key.in_(keys)))
-    if keys is None:
-        connection.execute(delete(in_flight).where(in_flight.c.target == target))
+    if keys is not None:
+        for table in (plan, plan_tag):
+            delete_rows(connection, table, ("target", "key"), [(target, key) for key in keys])
+        return
+    for table in (plan, plan_tag, in_flight):
+        connection.execute(delete(table).where(table.c.target == target))
 
 
 def batch(connection: Connection, target: int, step: int, after: bytes, size: int) -> list[Planned]:
@@ -84,17 +65,14 @@ def rows(connection: Connection, target: int, after: bytes) -> list[Planned]:
 
 
 def of_people(connection: Connection, target: int, keys: Sequence[bytes]) -> list[Planned]:
-    found = connection.execute(
-        select(plan).where(plan.c.target == target, plan.c.key.in_(keys)).order_by(plan.c.key)
-    )
-    return [_planned(row) for row in found]
+    return [_planned(row) for row in rows_in(connection, _OF_PEOPLE, "keys", keys, target=target)]
 
 
 def advance(connection: Connection, target: int, keys: Sequence[bytes], step: int) -> None:
     """The changes of these people go on with another step."""
-    if keys:
+    for part in parts(keys):
         connection.execute(
-            update(plan).where(plan.c.target == target, plan.c.key.in_(keys)).values(step=step)
+            update(plan).where(plan.c.target == target, plan.c.key.in_(part)).values(step=step)
         )
 
 
@@ -159,9 +137,7 @@ def tag_batch(
 def tags_done(connection: Connection, target: int, tag: str, keys: Sequence[bytes]) -> list[Planned]:
     """Cross off one tag; gives back the changes that are finished by that, and drops them."""
     connection.execute(
-        delete(plan_tag).where(
-            plan_tag.c.target == target, plan_tag.c.tag == tag, plan_tag.c.key.in_(keys)
-        )
+        delete(plan_tag).where(plan_tag.c.target == target, plan_tag.c.tag == tag, plan_tag.c.key.in_(keys))
     )
     finished = [
         _planned(row)
@@ -169,7 +145,7 @@ def tags_done(connection: Connection, target: int, tag: str, keys: Sequence[byte
             select(plan).where(
                 plan.c.target == target,
                 plan.c.key.in_(keys),
-                ~exists().where(plan_tag.c.target == plan.c.target, plan_tag.c.key == plan.c.key),
+                ~_HAS_TAGS,
             )
         )
     ]
@@ -217,20 +193,26 @@ def left_in_flight(connection: Connection, target: int) -> list[Planned]:
 
 def _save_tags(connection: Connection, target: int, changes: Iterable[Change]) -> None:
     rows = [
-        {"target": target, "tag": tag, "key": change.key, "adds": adds, "email": change.email}
+        (target, storable(tag), change.key, adds, storable(change.email))
         for change in changes
         for adds, tags in ((1, change.tags_added), (0, change.tags_removed))
         for tag in tags
     ]
-    if rows:
-        statement = upsert(connection, plan_tag)
-        connection.execute(
-            statement.on_conflict_do_update(
-                index_elements=["target", "tag", "key"],
-                set_={"adds": statement.excluded.adds, "email": statement.excluded.email},
-            ),
-            rows,
-        )
+    replace_rows(connection, plan_tag, ("target", "tag", "key", "adds", "email"), 3, rows)
+
+
+def _values(target: int, one: Planned) -> tuple[Any, ...]:
+    change = one.change
+    return (
+        target,
+        change.key,
+        first_step(change),
+        change.what.value,
+        change.reason,
+        one.fp,
+        storable(change.email),
+        _packed(change),
+    )
 
 
 def _packed(change: Change) -> bytes:
@@ -266,6 +248,8 @@ def _planned(row: Any) -> Planned:
 
 
 _REPLACED = ("step", "what", "reason", "fp", "email", "packed")
+# A key and not `*`: only so SQLite takes the index that holds it.
+_HAS_TAGS = exists(plan_tag.c.key).where(plan_tag.c.target == plan.c.target, plan_tag.c.key == plan.c.key)
 _TAG_READY = exists().where(
     plan.c.target == plan_tag.c.target, plan.c.key == plan_tag.c.key, plan.c.step == TAG
 )
@@ -278,6 +262,11 @@ _BATCH = (
     )
     .order_by(plan.c.key)
     .limit(bindparam("size"))
+)
+_OF_PEOPLE = (
+    select(plan)
+    .where(plan.c.target == bindparam("target"), plan.c.key.in_(bindparam("keys", expanding=True)))
+    .order_by(plan.c.key)
 )
 _ROWS = (
     select(plan)

@@ -8,8 +8,9 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, func, insert, select, update
 
+from listbridge.store import bulk
 from listbridge.store.ledger import PAGE
-from listbridge.store.tables import report_row, run
+from listbridge.store.tables import report_row, run, storable
 
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
@@ -47,7 +48,7 @@ class RunRow:
 
 def new_id(at: float) -> str:
     """An id that sorts by time: 48 bits of milliseconds, 80 of chance, in Crockford's base 32 (ULID)."""
-    number = int(at * 1000) << 80 | secrets.randbits(80)
+    number = round(at * 1000) << 80 | secrets.randbits(80)
     return "".join(_CROCKFORD[number >> shift & 31] for shift in range(125, -1, -5))
 
 
@@ -71,25 +72,22 @@ def find(connection: Connection, run_id: str | None) -> RunRow | None:
 
 
 def add_rows(connection: Connection, run_id: str, at: float, rows: Sequence[ReportRow]) -> None:
-    if rows:
-        connection.execute(
-            insert(report_row),
-            [
-                {
-                    "run": run_id,
-                    "target": row.target,
-                    "key": row.key,
-                    "email": row.email,
-                    "what": row.what,
-                    "reason": row.reason,
-                    "detail": row.detail,
-                    "at": at,
-                    "before": orjson.dumps(row.before) if row.before else None,
-                    "after": orjson.dumps(row.after) if row.after else None,
-                }
-                for row in rows
-            ],
+    values = [
+        (
+            run_id,
+            row.target,
+            row.key,
+            storable(row.email),
+            row.what,
+            row.reason,
+            None if row.detail is None else storable(row.detail),
+            at,
+            orjson.dumps(row.before) if row.before else None,
+            orjson.dumps(row.after) if row.after else None,
         )
+        for row in rows
+    ]
+    bulk.add_rows(connection, report_row, _COLUMNS, values)
 
 
 def counts(connection: Connection, run_id: str) -> dict[str, int]:
@@ -127,3 +125,6 @@ def _row(row: Any) -> ReportRow:
         row.at,
         row.run,
     )
+
+
+_COLUMNS = ("run", "target", "key", "email", "what", "reason", "detail", "at", "before", "after")

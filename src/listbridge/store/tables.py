@@ -4,24 +4,69 @@ Keys of people are 16 bytes (:mod:`listbridge.identity`). Times are seconds sinc
 *account* are names of connections; a *target* is one audience of one sync.
 """
 
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     Column,
+    Dialect,
     Float,
     Index,
     Integer,
     LargeBinary,
     MetaData,
+    PrimaryKeyConstraint,
     SmallInteger,
+    String,
     Table,
-    Text,
+    TypeDecorator,
     UniqueConstraint,
 )
+from sqlalchemy import Text as PlainText
 
 metadata = MetaData()
 
+
+def storable(words: str) -> str:
+    """Text that both databases take.
+
+    PostgreSQL refuses NUL characters, both refuse halves of surrogate pairs; U+FFFD stands for either.
+    """
+    if words.isascii() and "\0" not in words:
+        return words
+    return words.replace("\0", "\ufffd").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+class Text(TypeDecorator[str]):
+    """Text in whatever state a platform gave it."""
+
+    impl = PlainText
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        return None if value is None else storable(value)
+
+
+class Bytes(LargeBinary):
+    """Bytes as both drivers give and take them; a conversion of each value would cost more than its row."""
+
+    def bind_processor(self, dialect: Dialect) -> None:
+        return None
+
+    def result_processor(self, dialect: Dialect, coltype: Any) -> None:
+        return None
+
+
 SCHEMA_VERSION = "0001"
 """The newest migration; a store that says otherwise is migrated, or refused if it is newer."""
+
+version = Table(
+    "listbridge_version",
+    metadata,
+    Column("version_num", String(32), nullable=False),
+    PrimaryKeyConstraint("version_num", name="listbridge_version_pkc"),
+)
+"""One row: the migration up to which the store has come. Alembic's, under a name of our own."""
 
 _Big = BigInteger().with_variant(Integer, "sqlite")
 
@@ -43,17 +88,17 @@ contact = Table(
     Column("n", _Big, primary_key=True, autoincrement=True),
     Column("source", Text, nullable=False),
     Column("id", Text, nullable=False),
-    Column("key", LargeBinary, nullable=False),
-    Column("fp", LargeBinary, nullable=False),  # of the row as the source gave it
+    Column("key", Bytes, nullable=False),
+    Column("fp", Bytes, nullable=False),  # of the row as the source gave it
     Column("seq", _Big, nullable=False),  # the read in which it changed last
     Column("word", Text, nullable=False),
     Column("consent_seq", _Big, nullable=False),  # the read in which the word was seen to change; 0 = never
     Column("deleted", SmallInteger, nullable=False),
     Column("problem", Text),  # why the row cannot be used
-    Column("packed", LargeBinary, nullable=False),
+    Column("packed", Bytes, nullable=False),
     UniqueConstraint("source", "id"),
-    Index("contact_key", "source", "key"),
-    Index("contact_seq", "source", "seq"),
+    Index("contact_key", "source", "key", "deleted"),
+    Index("contact_seq", "source", "seq", "key"),
 )
 """The mirror: what the source last said. A deleted contact stays as a row, so that its word is known."""
 
@@ -63,9 +108,9 @@ move = Table(
     Column("n", _Big, primary_key=True, autoincrement=True),
     Column("source", Text, nullable=False),
     Column("seq", _Big, nullable=False),
-    Column("old_key", LargeBinary, nullable=False),
-    Column("new_key", LargeBinary, nullable=False),
-    Index("move_seq", "source", "seq"),
+    Column("old_key", Bytes, nullable=False),
+    Column("new_key", Bytes, nullable=False),
+    Index("move_seq", "source", "seq", "old_key"),
     Index("move_new_key", "source", "new_key"),
 )
 """A contact whose address changed at the source."""
@@ -76,7 +121,7 @@ label = Table(
     Column("source", Text, primary_key=True),
     Column("what", Text, primary_key=True),  # group or segment
     Column("id", Text, primary_key=True),
-    Column("names", LargeBinary, nullable=False),
+    Column("names", Bytes, nullable=False),
 )
 """Every group and segment that a source ever named."""
 
@@ -88,7 +133,7 @@ target = Table(
     Column("source", Text, nullable=False),
     Column("account", Text, nullable=False),
     Column("place", Text, nullable=False),  # list as the operator wrote it, and the tag after a newline
-    Column("audience", LargeBinary),  # what the destination told of it
+    Column("audience", Bytes),  # what the destination told of it
     Column("cursor", Text),  # from where changes are read there; NULL before the first contact
     Column("seen_at", Float),
     Column("wanted_seq", _Big),  # the source's read up to which wanted is worked out
@@ -102,10 +147,10 @@ wanted = Table(
     "wanted",
     metadata,
     Column("target", Integer, primary_key=True),
-    Column("key", LargeBinary, primary_key=True),
-    Column("fp", LargeBinary, nullable=False),
+    Column("key", Bytes, primary_key=True),
+    Column("fp", Bytes, nullable=False),
     Column("taken", SmallInteger, nullable=False),
-    Column("packed", LargeBinary, nullable=False),
+    Column("packed", Bytes, nullable=False),
     Index("wanted_diff", "target", "key", "fp", "taken"),
     sqlite_with_rowid=False,
 )
@@ -115,8 +160,8 @@ ledger = Table(
     "ledger",
     metadata,
     Column("target", Integer, primary_key=True),
-    Column("key", LargeBinary, primary_key=True),
-    Column("fp", LargeBinary),  # of the wanted row that was settled last; NULL = decide again
+    Column("key", Bytes, primary_key=True),
+    Column("fp", Bytes),  # of the wanted row that was settled last; NULL = decide again
     Column("status", Text),  # NULL = never there
     Column("owned", SmallInteger, nullable=False),
     Column("taken_out", SmallInteger, nullable=False),
@@ -127,11 +172,11 @@ ledger = Table(
     Column("since_seq", _Big, nullable=False),
     Column("email", Text, nullable=False),
     Column("remote_id", Text),
-    Column("sent", LargeBinary),  # fields sent by us, their values
-    Column("found", LargeBinary),  # fields that were there before us
-    Column("tags", LargeBinary),  # tags put on by us
-    Column("found_tags", LargeBinary),
-    Index("ledger_diff", "target", "key", "fp"),
+    Column("sent", Bytes),  # fields sent by us, their values
+    Column("found", Bytes),  # fields that were there before us
+    Column("tags", Bytes),  # tags put on by us
+    Column("found_tags", Bytes),
+    Index("ledger_diff", "target", "key", "fp", "status", "owned"),
     Index("ledger_verdict", "target", "verdict"),
     Index("ledger_changed", "target", "changed_at"),
     sqlite_with_rowid=False,
@@ -142,7 +187,7 @@ sighting = Table(
     "sighting",
     metadata,
     Column("target", Integer, primary_key=True),
-    Column("key", LargeBinary, primary_key=True),
+    Column("key", Bytes, primary_key=True),
     sqlite_with_rowid=False,
 )
 """Who was seen by the full read of an audience that is under way."""
@@ -151,7 +196,7 @@ suppression = Table(
     "suppression",
     metadata,
     Column("account", Text, primary_key=True),
-    Column("key", LargeBinary, primary_key=True),
+    Column("key", Bytes, primary_key=True),
     Column("reason", Text, nullable=False),
     Column("at", Float, nullable=False),
     Column("origin", Text, nullable=False),  # "destination" or "source"
@@ -163,13 +208,13 @@ plan = Table(
     "plan",
     metadata,
     Column("target", Integer, primary_key=True),
-    Column("key", LargeBinary, primary_key=True),
+    Column("key", Bytes, primary_key=True),
     Column("step", SmallInteger, nullable=False),
     Column("what", Text, nullable=False),
     Column("reason", Text, nullable=False),
-    Column("fp", LargeBinary),
+    Column("fp", Bytes),
     Column("email", Text, nullable=False),
-    Column("packed", LargeBinary, nullable=False),
+    Column("packed", Bytes, nullable=False),
     Index("plan_step", "target", "step", "key"),
     sqlite_with_rowid=False,
 )
@@ -180,7 +225,7 @@ plan_tag = Table(
     metadata,
     Column("target", Integer, primary_key=True),
     Column("tag", Text, primary_key=True),
-    Column("key", LargeBinary, primary_key=True),
+    Column("key", Bytes, primary_key=True),
     Column("adds", SmallInteger, nullable=False),
     Column("email", Text, nullable=False),
     Index("plan_tag_key", "target", "key"),
@@ -192,8 +237,8 @@ in_flight = Table(
     "in_flight",
     metadata,
     Column("target", Integer, primary_key=True),
-    Column("first_key", LargeBinary, primary_key=True),
-    Column("last_key", LargeBinary, nullable=False),
+    Column("first_key", Bytes, primary_key=True),
+    Column("last_key", Bytes, nullable=False),
     Column("step", SmallInteger, nullable=False),
 )
 """Batches that may have had their effect: what a killed process leaves behind."""
@@ -206,7 +251,7 @@ run = Table(
     Column("started_at", Float, nullable=False),
     Column("ended_at", Float),
     Column("state", Text, nullable=False),
-    Column("summary", LargeBinary),
+    Column("summary", Bytes),
     Index("run_sync", "sync", "started_at"),
 )
 
@@ -216,14 +261,14 @@ report_row = Table(
     Column("n", _Big, primary_key=True, autoincrement=True),
     Column("run", Text, nullable=False),
     Column("target", Integer, nullable=False),
-    Column("key", LargeBinary, nullable=False),
+    Column("key", Bytes, nullable=False),
     Column("email", Text, nullable=False),
     Column("what", Text, nullable=False),  # created, updated, removed, rejected, feedback
     Column("reason", Text, nullable=False),
     Column("detail", Text),
     Column("at", Float, nullable=False),
-    Column("before", LargeBinary),
-    Column("after", LargeBinary),
+    Column("before", Bytes),
+    Column("after", Bytes),
     Index("report_row_run", "run", "what"),
     Index("report_row_key", "key"),
 )
@@ -235,7 +280,7 @@ feedback = Table(
     Column("source", Text, primary_key=True),
     Column("contact_id", Text, primary_key=True),
     Column("what", Text, primary_key=True),  # unsubscribed or bounced
-    Column("key", LargeBinary, nullable=False),
+    Column("key", Bytes, nullable=False),
     Column("email", Text, nullable=False),
     Column("at", Float, nullable=False),
     Column("origin", Text, nullable=False),

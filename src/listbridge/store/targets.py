@@ -1,6 +1,7 @@
 """Targets: one audience of one sync, and where it stands."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
 
@@ -79,7 +80,6 @@ def save(connection: Connection, target_id: int, **values: object) -> None:
     connection.execute(update(target).where(target.c.id == target_id).values(**values))
 
 
-def _target(row: object) -> Target:
-    values = dict(row._mapping)  # type: ignore[attr-defined]
-    values["without_consent"] = bool(values["without_consent"])
-    return Target(**values)
+def _target(row: Any) -> Target:
+    values: tuple[Any, ...] = (*row[:-1], bool(row[-1]))
+    return Target(*values)
