@@ -281,7 +281,7 @@ def _finish_writes(
             done.append(change.key)
             continue
         more = bool(change.tags_added or change.tags_removed)
-        written.append(_written(one, entry, outcome, more=more))
+        written.append(_written(one, entry, outcome, seq, more=more))
         how = (outcome.rejected, outcome.detail) if outcome.rejected else (change.reason, None)
         report.append(_row(job, change, _word(change, outcome), *how, entry))
         (tags_left if more else done).append(change.key)
@@ -324,7 +324,7 @@ def _finish_making(
     plans.advance(connection, job.target.id, [one.change.key for one in made], plans.TAG)
 
 
-def _written(one: Planned, entry: Entry, outcome: Outcome, *, more: bool) -> Entry:
+def _written(one: Planned, entry: Entry, outcome: Outcome, seq: int, *, more: bool) -> Entry:
     """The ledger's row after a write that was taken; not settled while tags are still to come."""
     change, held = one.change, entry.held
     status = outcome.status or change.status or held.status
@@ -332,8 +332,9 @@ def _written(one: Planned, entry: Entry, outcome: Outcome, *, more: bool) -> Ent
         held,
         email=change.email,
         status=status,
-        owned=held.owned or change.what is What.CREATE,
+        owned=held.owned or change.what is What.CREATE or change.reason == "fresh_consent",
         taken_out=False,
+        since_seq=held.since_seq if change.status is None else seq,
         sent={**held.sent, **change.fields},
         found={name: value for name, value in held.found.items() if name not in change.fields},
     )
@@ -400,7 +401,7 @@ def _finish_removal(
 def _with_tag(entry: Entry, tag: str, adds: bool, job: Job) -> Entry:
     held = entry.held
     if tag == job.rules.tag:
-        held = replace(held, tagged=adds, taken_out=held.taken_out if adds else True)
+        held = replace(held, tagged=adds, owned=held.owned or adds, taken_out=not adds)
     else:
         held = replace(held, tags=held.tags | {tag} if adds else held.tags - {tag})
     return replace(entry, held=held)

@@ -10,7 +10,7 @@ from listbridge import feedback
 from listbridge.connectors.base import Audience, Destination, Look, Member, MemberPage
 from listbridge.consent import Suppression, lifts
 from listbridge.identity import key_of
-from listbridge.model import WITHDRAWN_STATUSES, Status
+from listbridge.model import MEMBER_STATUSES, WITHDRAWN_STATUSES, Status
 from listbridge.planner import Held
 from listbridge.store import Store, ledger, mirror, targets
 from listbridge.store.ledger import Entry
@@ -127,13 +127,16 @@ class _Reader:
         held = before.held if before is not None else Held(member.email, since_seq=self._seq)
         tag = self._target.tag
         tags = frozenset(member.tags) if member.tags is not None else None
+        tagged = held.tagged if tags is None or tag is None else tag in tags
         updated = replace(
             held,
             email=member.email,
             status=member.status,
             opted_in_at=member.opted_in_at or held.opted_in_at,
             owned=held.owned and not came_back,
-            tagged=held.tagged if tags is None or tag is None else tag in tags,
+            tagged=tagged,
+            taken_out=held.taken_out and not (member.status in MEMBER_STATUSES and (tag is None or tagged)),
+            since_seq=self._seq if held.status is None else held.since_seq,
             tags=held.tags & tags if tags is not None and self._full else held.tags,
             found_tags=held.found_tags if tags is None else tags - held.tags,
         )

@@ -140,7 +140,7 @@ def decide(
         return Settled("no_address") if wanted.taken else ALL_WELL
     present = held if moved_from is None else moved_from
     renamed = moved_from is not None
-    if present is not None and _opts_out(wanted, present, rules):
+    if present is not None and opts_out(wanted, present, rules):
         return _opt_out(wanted, present, rules, key, renamed=renamed)
     if suppression is not None or (held is not None and held.status in WITHDRAWN_STATUSES):
         return _decide_withdrawn(wanted, held, suppression, rules, key)
@@ -207,7 +207,7 @@ def _subtract(wanted: Wanted, held: Held | None, rules: Rules, key: bytes) -> Ch
     return ALL_WELL
 
 
-def _opts_out(wanted: Wanted, held: Held, rules: Rules) -> bool:
+def opts_out(wanted: Wanted, held: Held, rules: Rules) -> bool:
     """Whether a refusal reaches this entry. Of strangers only members: a tag's audience is not the list."""
     return (
         wanted.word is Word.DENIED

@@ -1,12 +1,15 @@
 """Wanted × ledger → plan, stored: the planner asked about everybody who may differ."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from sqlalchemy import Connection
 
 from listbridge.changes import Change, What
-from listbridge.planner import Held, Mode, Rules, Settled, decide, is_member, remove
+from listbridge.consent import Suppression, lifts
+from listbridge.model import Status, Word
+from listbridge.planner import Held, Mode, Rules, Settled, decide, is_member, opts_out, remove
+from listbridge.selection import Wanted
 from listbridge.store import Store, ledger, mirror, people, plans
 from listbridge.store.ledger import Entry
 from listbridge.store.plans import Planned
@@ -129,7 +132,9 @@ class _Planner:
         wanted = ledger.wanted_of(connection, target.id, keys)
         entries = ledger.entries(connection, target.id, keys)
         barred = ledger.suppressions(connection, target.account, keys)
-        former = self._former(connection, keys)
+        moves = mirror.former_keys(connection, target.source, keys)
+        barred |= self._carried(connection, moves, entries, barred)
+        former = self._former(connection, moves)
         planned: list[Planned] = []
         settled: list[tuple[bytes, bytes | None, str | None]] = []
         left_out: list[Entry] = []
@@ -138,28 +143,71 @@ class _Planner:
             held = entry.held if entry else None
             moved_from = old.held if old and self._may_move(held) else None
             answer = decide(want, held, barred.get(key), self._rules, key=key, moved_from=moved_from)
+            if old is not None:
+                answer, apart = self._part_with(old, want, held, answer)
+                planned += apart
             if isinstance(answer, Change):
                 planned.append(Planned(answer, fp))
             elif entry is not None:
                 settled.append((key, fp, answer.skipped))
             else:
                 left_out.append(Entry(key, Held(want.email, since_seq=self._seq), fp, answer.skipped))
-            if old is not None:
-                planned += self._part_with(old, answer)
         plans.save(connection, target.id, planned)
         ledger.settle(connection, target.id, settled)
         ledger.save_entries(connection, target.id, left_out)
 
+    def _carried(
+        self,
+        connection: Connection,
+        moves: Mapping[bytes, Sequence[bytes]],
+        entries: Mapping[bytes, Entry],
+        barred: Mapping[bytes, Suppression],
+    ) -> dict[bytes, Suppression]:
+        """A withdrawal goes along to another address, unless the person came back there on their own."""
+        left = ledger.suppressions(
+            connection, self._target.account, [old for olds in moves.values() for old in olds]
+        )
+        carried = {}
+        for new, olds in moves.items():
+            entry = entries.get(new)
+            for withdrawal in (left[old] for old in olds if old in left):
+                came_back = (
+                    entry is not None
+                    and entry.held.status is not None
+                    and lifts(entry.held.status, entry.held.opted_in_at, withdrawal)
+                )
+                if new not in barred and not came_back:
+                    carried[new] = withdrawal
+        ledger.suppress(connection, self._target.account, carried, origin="address changed")
+        return carried
+
     def _may_move(self, held: Held | None) -> bool:
         return self._rules.renames and (held is None or held.status is None)
 
-    def _part_with(self, old: Entry, answer: Change | Settled) -> list[Planned]:
-        """The entry under a person's former address goes when it could not be renamed."""
+    def _part_with(
+        self, old: Entry, want: Wanted, held: Held | None, answer: Change | Settled
+    ) -> tuple[Change | Settled, list[Planned]]:
+        """What becomes of the entry under a former address; gives back what is left for the present one.
+
+        A refusal unsubscribes the entry that is there: a new address that the platform refuses must not
+        keep the old one subscribed. An entry that could not be renamed goes once the new one stands in.
+        """
+        renames = isinstance(answer, Change) and answer.email_before is not None
+        refuses = want.word is Word.DENIED and opts_out(want, old.held, self._rules)
+        if refuses:
+            self._moved.add(old.key)
+            change = Change(
+                old.key, old.held.email, What.UPDATE, "source_optout", status=Status.UNSUBSCRIBED
+            )
+            return Settled("no_consent" if want.taken else None), [Planned(change, None)]
+        if renames:
+            self._moved.add(old.key)
+            return answer, []
+        stands_in = isinstance(answer, Change) or (held is not None and held.listed)
+        if not stands_in or not old.held.owned or self._rules.mode is Mode.SUBTRACT:
+            return answer, []
         self._moved.add(old.key)
-        renamed = isinstance(answer, Change) and answer.email_before is not None
-        if renamed or not old.held.owned or self._rules.mode is Mode.SUBTRACT:
-            return []
-        return [Planned(remove(old.key, old.held, "address_changed", self._rules), None)]
+        return answer, [Planned(remove(old.key, old.held, "address_changed", self._rules), None)]
 
     def _decide_unknown(self, connection: Connection, keys: Sequence[bytes]) -> None:
         entries = ledger.entries(connection, self._target.id, keys)
@@ -170,11 +218,12 @@ class _Planner:
         changes = [Planned(answer, None) for answer in answers if isinstance(answer, Change)]
         plans.save(connection, self._target.id, changes)
 
-    def _former(self, connection: Connection, keys: Sequence[bytes]) -> dict[bytes, Entry]:
+    def _former(
+        self, connection: Connection, moves: Mapping[bytes, Sequence[bytes]]
+    ) -> dict[bytes, Entry]:
         """New key → the member under a former address that no row of the source has any more."""
         target = self._target
-        former = mirror.former_keys(connection, target.source, keys)
-        old_keys = [key for olds in former.values() for key in olds]
+        old_keys = [key for olds in moves.values() for key in olds]
         if not old_keys:
             return {}
         entries = ledger.entries(connection, target.id, old_keys)
@@ -182,7 +231,7 @@ class _Planner:
         barred = ledger.suppressions(connection, target.account, old_keys)
         return {
             new: entries[old]
-            for new, olds in former.items()
+            for new, olds in moves.items()
             for old in olds
             if old in entries
             and old not in still_wanted

@@ -302,7 +302,7 @@ class AudienceRun:
                 without_consent_allowed=lane.target.without_consent,
                 source_before=lane.target.source_count,
                 source_now=state.complete_count,
-                contacts=contacts,
+                contacts=None if contacts is None else contacts + creates - _count(counted, What.CREATE),
                 contact_limit=self._contact_limit(),
             )
             trip = tripped(figures, settings)

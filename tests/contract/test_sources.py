@@ -28,6 +28,7 @@ class SqlBench:
         self._query = "SELECT id, email, first_name, consent FROM customers"
         self._db = sqlite3.connect(folder / "shop.db", isolation_level=None)
         self._db.execute("PRAGMA journal_mode=WAL")
+        self._db.execute("PRAGMA synchronous=OFF")
         self._db.execute(
             "CREATE TABLE customers (id INTEGER PRIMARY KEY, email, first_name, consent, left_at, bounced_at)"
         )
@@ -82,9 +83,9 @@ class FilesBench:
         self._folder = folder
         self._rows: dict[str, dict[str, str]] = {}
         self._broken = False
-        self._save()
 
     def open(self) -> Source:
+        self._save()
         given = {"connector": "files", "path": str(self._folder), "contacts": "customers.jsonl"}
         options = files.connector.options.model_validate(given)
         assert files.connector.source is not None
@@ -99,25 +100,21 @@ class FilesBench:
         contact_id = str(len(self._rows) + 1)
         word = "granted" if granted else "unknown"
         self._rows[contact_id] = dict(zip(_NAMES, (contact_id, email, first_name, word), strict=True))
-        self._save()
         return contact_id
 
     def rename(self, contact_id: str, first_name: str) -> None:
         self._rows[contact_id]["first_name"] = first_name
-        self._save()
 
     def delete(self, contact_id: str) -> None:
         del self._rows[contact_id]
-        self._save()
 
     def told(self, contact_id: str) -> set[str]:
         found = list(self._folder.glob("*feedback*"))
-        rows = [row for path in found for row in csv.DictReader(path.open(encoding="utf-8-sig"))]
+        rows = [row for path in found for row in csv.DictReader(path.read_text("utf-8-sig").splitlines())]
         return {row["what"] for row in rows if row["id"] == contact_id}
 
     def break_off(self) -> None:
         self._broken = True
-        self._save()
 
     def bad_key(self) -> None:
         pytest.skip("a folder has no key")

@@ -50,7 +50,9 @@ def test_refused_left_and_throttled_at_once_lose_nothing(tmp_path: Path) -> None
     assert calls == stormy.mailchimp.calls.total
 
 
-@pytest.mark.parametrize("do", ["cut_after", "cut_before", "cut_middle", "truncated", "500", "502_html", "403_empty"])
+@pytest.mark.parametrize(
+    "do", ["cut_after", "cut_before", "cut_middle", "truncated", "500", "502_html", "403_empty"]
+)
 def test_a_bulk_write_whose_answer_is_lost_is_read_back_and_counted_once(tmp_path: Path, do: str) -> None:
     world = World(tmp_path, tags=["club"])
     world.shop.add_many(f"c{n:04}" for n in range(700))
@@ -90,7 +92,9 @@ def test_removals_cut_off_after_their_effect_are_counted_once(tmp_path: Path, fo
     world.shop.add_many(f"c{n:03}" for n in range(30))
     world.run()
     world.shop.delete(*(f"c{n:03}" for n in range(10)))
-    world.mailchimp.faults.add("cut_after", method="DELETE" if form == "archive" else "POST", times=1, after=1)
+    world.mailchimp.faults.add(
+        "cut_after", method="DELETE" if form == "archive" else "POST", times=1, after=1
+    )
     assert world.run().tally == {"removed": 10, "unchanged": 20}
     assert len(world.present()) == 20
     assert world.run().tally == {"unchanged": 20}

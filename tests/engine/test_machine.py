@@ -71,7 +71,11 @@ class TwoSyncs(RuleBasedStateMachine):
     def _tick(self) -> None:
         self.world.later(10)
 
-    @rule(who=PEOPLE, groups=st.sampled_from(["a", "b", "a;b", ""]), word=st.sampled_from(["granted", "unknown"]))
+    @rule(
+        who=PEOPLE,
+        groups=st.sampled_from(["a", "b", "a;b", ""]),
+        word=st.sampled_from(["granted", "unknown"]),
+    )
     def comes_to_the_shop(self, who: str, groups: str, word: str) -> None:
         self._tick()
         if self._row(who) is None:
@@ -117,7 +121,10 @@ class TwoSyncs(RuleBasedStateMachine):
     def _status(self, email: str) -> str | None:
         return self.world.statuses().get(email)
 
-    @rule(who=PEOPLE, how=st.sampled_from(["unsubscribe_by_person", "unsubscribe_by_admin", "bounce", "complain"]))
+    @rule(
+        who=PEOPLE,
+        how=st.sampled_from(["unsubscribe_by_person", "unsubscribe_by_admin", "bounce", "complain"]),
+    )
     def leaves_at_the_platform(self, who: str, how: str) -> None:
         self._tick()
         email = f"{who}@shop.example"
@@ -165,7 +172,9 @@ class TwoSyncs(RuleBasedStateMachine):
 
     @rule(
         sync=st.sampled_from(["vip", "second"]),
-        faults=st.lists(st.tuples(st.sampled_from(FAULTS), st.integers(0, 8), st.integers(1, 2)), min_size=1, max_size=3),
+        faults=st.lists(
+            st.tuples(st.sampled_from(FAULTS), st.integers(0, 8), st.integers(1, 2)), min_size=1, max_size=3
+        ),
     )
     def runs_in_bad_weather(self, sync: str, faults: list[tuple[str, int, int]]) -> None:
         for do, after, times in faults:
@@ -203,11 +212,18 @@ class TwoSyncs(RuleBasedStateMachine):
             if was["status"] in ("unsubscribed", "cleaned"):
                 assert now["status"] in (was["status"], "pending"), f"{email} was brought back"
             assert "theirs" not in was["tags"] or "theirs" in now["tags"], f"{email} lost a tag of others"
-            by_hand = "By hand" == was["merge_fields"].get("LNAME")
+            by_hand = was["merge_fields"].get("LNAME") == "By hand"
             assert not by_hand or now["merge_fields"].get("LNAME") == "By hand"
         if sync == "second" and "Other" not in str(self.world.syncs["second"]["audience"]):
-            gone = {e for e, was in before.items() if was["status"] in PRESENT and after[e]["status"] == "archived"} \
-                if not self.former else set()
+            gone = (
+                {
+                    e
+                    for e, was in before.items()
+                    if was["status"] in PRESENT and after[e]["status"] == "archived"
+                }
+                if not self.former
+                else set()
+            )
             assert not gone, "a sync of a tag takes nobody off the list"
 
     @precondition(lambda self: hasattr(self, "mode"))

@@ -120,7 +120,9 @@ def test_who_was_taken_out_and_has_withdrawn_since_does_not_come_back(tmp_path: 
 
 
 @pytest.mark.parametrize("gone", ["archived", "deleted"])
-def test_who_was_taken_off_by_hand_stays_away_unless_deleted_ones_are_restored(tmp_path: Path, gone: str) -> None:
+def test_who_was_taken_off_by_hand_stays_away_unless_deleted_ones_are_restored(
+    tmp_path: Path, gone: str
+) -> None:
     world = World(tmp_path)
     world.shop.add("anna", first_name="Anna")
     world.run()

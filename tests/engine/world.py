@@ -31,9 +31,7 @@ SOON = Patience(
 START = 1_750_000_000.0
 LIST = "Newsletter"
 
-_COLUMNS = (
-    "id, email, first_name, last_name, city, consent, consent_at, guest, groups, segments, orders_count, updated_at"
-)
+_COLUMNS = "id, email, first_name, last_name, city, consent, consent_at, guest, groups, segments, orders_count, updated_at"
 _TABLE = f"CREATE TABLE customers ({_COLUMNS.replace('id,', 'id TEXT PRIMARY KEY,', 1)}, bounced)"
 
 

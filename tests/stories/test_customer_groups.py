@@ -30,8 +30,6 @@ def test_several_groups_feed_one_list_and_the_report_tells_all_lists_together(tm
     assert world.run().calls.write == 0
 
 
-
-
 def test_a_plan_names_the_audience_of_each_change(tmp_path: Path) -> None:
     world, _, _ = shop_with_groups(tmp_path)
     planned = {(row["email"], row["audience"]) for row in world.plan().changes}
@@ -77,6 +75,8 @@ def test_leaving_one_list_is_leaving_all_of_the_account(tmp_path: Path) -> None:
     world.shop.change("both", first_name="Changed")
     told = world.run()
     assert told.skipped == {"suppressed": 1}
-    assert world.statuses(partners)["both@shop.example"] == "unsubscribed", "what the shop was told holds there"
+    assert world.statuses(partners)["both@shop.example"] == "unsubscribed", (
+        "what the shop was told holds there"
+    )
     assert world.field("both@shop.example", list_id=partners) == "Both"
     assert world.run().skipped == {"suppressed": 2}

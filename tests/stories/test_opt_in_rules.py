@@ -42,7 +42,9 @@ def test_with_double_opt_in_nobody_is_subscribed_before_they_confirm(tmp_path: P
     assert len(world.mailchimp.confirmation_mails) == 1
 
 
-@pytest.mark.parametrize("status", ["subscribed", "unsubscribed", "cleaned", "pending", "transactional", "archived"])
+@pytest.mark.parametrize(
+    "status", ["subscribed", "unsubscribed", "cleaned", "pending", "transactional", "archived"]
+)
 @pytest.mark.parametrize("word", ["granted", "unknown", "pending"])
 def test_existing_statuses_are_never_updated(tmp_path: Path, status: str, word: str) -> None:
     world = World(tmp_path, consent={"always_opt_in": True, "without_consent": "transactional"})

@@ -33,7 +33,9 @@ def crm_with_segment(folder: Path, **sync: Any) -> tuple[World, RetailCrm, list[
         ("subtract", {"dora", "emil"}),
     ],
 )
-def test_a_segment_is_made_identical_added_or_taken_out(tmp_path: Path, mode: str, expected: set[str]) -> None:
+def test_a_segment_is_made_identical_added_or_taken_out(
+    tmp_path: Path, mode: str, expected: set[str]
+) -> None:
     world, _, _ = crm_with_segment(tmp_path, mode=mode)
     for name in ("cleo", "dora", "emil"):
         world.member(f"{name}@crm.example")

@@ -156,7 +156,7 @@ async def _undo(opened: Session, asked: Namespace, out: Output) -> int:
     command = f"listbridge undo {asked.run} --apply"
     async with opened as session:
         with out.progress(f"undo {asked.run}") as told:
-            wish = Wish(acts=asked.apply, approve=asked.approve)
+            wish = Wish(acts=True, approve=asked.approve)
             summary = await undo_run(session, asked.run, wish, told)
         if asked.apply:
             return _tell_run(summary, command, out)

@@ -8,10 +8,25 @@ import httpx2
 from listbridge.connectors.base import Context
 from listbridge.http import Calls, Http, Patience
 
-AWKWARD_NAMES = ("Straße", "😀👩‍👧", "שלום עולם", "O'Neill; \"x\"", "a,b;c", "Ünïcode é", "x" * 10_000, "0", "<b>&")
+AWKWARD_NAMES = (
+    "Straße",
+    "😀👩‍👧",
+    "שלום עולם",
+    'O\'Neill; "x"',
+    "a,b;c",
+    "Ünïcode é",
+    "x" * 10_000,
+    "0",
+    "<b>&",
+)
 """Names that have broken something somewhere: signs, scripts, quotes, lengths."""
 
-AWKWARD_ADDRESSES = ("Twin@shop.example", "twin@SHOP.example", "straße@shop.example", "a+b.c'd@sub.shop.example")
+AWKWARD_ADDRESSES = (
+    "Twin@shop.example",
+    "twin@SHOP.example",
+    "straße@shop.example",
+    "a+b.c'd@sub.shop.example",
+)
 """Addresses that are written oddly; the first two are one person."""
 
 IMPATIENT = Patience(
