@@ -135,8 +135,6 @@ def _groups(session: Session, targets: Sequence[Target], summary: Summary) -> di
 
 
 def _changes(session: Session, summary: Summary, limit: int | None) -> Iterator[Row]:
-    if summary.error is not None:
-        return iter(())
     return islice(report.changes(session.store, lanes(session, summary.sync)), limit)
 
 
@@ -156,7 +154,7 @@ async def _undo(opened: Session, asked: Namespace, out: Output) -> int:
     command = f"listbridge undo {asked.run} --apply"
     async with opened as session:
         with out.progress(f"undo {asked.run}") as told:
-            wish = Wish(acts=True, approve=asked.approve)
+            wish = Wish(acts=asked.apply, approve=asked.approve)
             summary = await undo_run(session, asked.run, wish, told)
         if asked.apply:
             return _tell_run(summary, command, out)
