@@ -22,6 +22,7 @@ from listbridge.store.runs import ReportRow
 from listbridge.store.targets import Target
 
 _ATTEMPTS = 6
+_MOST_AT_ONCE = 6  # batches under way; more only fill memory with answers that wait their turn
 _WORDS = {What.CREATE: "created", What.UPDATE: "updated", What.REMOVE: "removed"}
 _AFTER_REMOVAL = {
     "archive": Status.ARCHIVED,
@@ -75,7 +76,7 @@ class _Batches:
         self.job = job
 
     async def run(self) -> None:
-        at_once = asyncio.Semaphore(self.job.destination.capabilities.connections)
+        at_once = asyncio.Semaphore(_at_once(self.job))
         under_way: set[asyncio.Task[None]] = set()
         after = b""
         try:
@@ -104,6 +105,10 @@ class _Batches:
             if batch:
                 plans.send_off(connection, job.target.id, self.step, [one.change.key for one in batch])
         return batch
+
+
+def _at_once(job: Job) -> int:
+    return min(job.destination.capabilities.connections, _MOST_AT_ONCE)
 
 
 def _raise_first(tasks: set[asyncio.Task[None]]) -> None:
@@ -210,7 +215,7 @@ async def _tag_all(job: Job) -> None:
     """Put tags on and take them off, each in batches over everybody who needs it."""
     with job.store.read() as connection:
         work = plans.tag_work(connection, job.target.id)
-    at_once = asyncio.Semaphore(job.destination.capabilities.connections)
+    at_once = asyncio.Semaphore(_at_once(job))
     under_way: set[asyncio.Task[None]] = set()
     try:
         for tag, adds in work:

@@ -60,15 +60,18 @@ class Stage:
         assert "Traceback" not in done.stdout
         return Answer(done.returncode, done.stdout, done.stderr)
 
-    def interrupted(self, number: signal.Signals, after_requests: int, *words: str) -> Answer:
+    def interrupted(
+        self, number: signal.Signals, after_requests: int, *words: str, background: bool = False
+    ) -> Answer:
         """The command, with a signal sent to it once the platform has been asked so often."""
+        ctrl_c = signal.SIG_IGN if background else signal.default_int_handler
         process = subprocess.Popen(
             [*COMMAND, *words],
             cwd=self.folder,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509
+            preexec_fn=lambda: signal.signal(signal.SIGINT, ctrl_c),  # noqa: PLW1509
         )
         deadline = time.monotonic() + 30
         while self.platform.calls.total < after_requests and time.monotonic() < deadline:

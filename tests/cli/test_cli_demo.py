@@ -4,13 +4,16 @@ import json
 import os
 import signal
 import subprocess
+from argparse import Namespace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from cli.stage import COMMAND, Stage
+from listbridge.cli.output import Output
 from listbridge.demo import day, show
-from listbridge.demo.stage import build
+from listbridge.demo.stage import CONFIGURATION, build
 
 
 def test_the_demo_plays_to_its_end_and_checks_itself(stage: Stage) -> None:
@@ -43,27 +46,27 @@ def test_the_demo_tells_it_in_words(stage: Stage) -> None:
 
 
 def test_the_demo_fails_loudly_when_somebody_comes_back(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(show, "SYNCS", ("customers",))
-    from argparse import Namespace
+    """Somebody who is still subscribed is passed off as one who left."""
+    live = day.live
 
-    from listbridge.cli.output import Output
+    def lying(stage: Stage) -> day.Day:
+        today = live(stage)
+        return replace(today, left=[today.edited])
 
-    original = day.live
-
-    def live(stage):
-        today = original(stage)
-        return today.__class__(**{**vars_of(today), "left": [today.edited]})
-
-    def vars_of(today):
-        return {name: getattr(today, name) for name in today.__dataclass_fields__}
-
-    monkeypatch.setattr(show.day, "live", live)
-    asked = Namespace(keep=None, size=400, fast=False)
-    monkeypatch.setattr(show, "SYNCS", ("customers", "club"))
-    assert show.demo(asked, Output(json=False)) == 1
+    monkeypatch.setattr(day, "live", lying)
+    assert show.demo(Namespace(keep=None, size=400, fast=False), Output(json=False)) == 1
     assert "must be unsubscribed at the platform, and is subscribed" in capsys.readouterr().err
+
+
+def test_the_demo_fails_loudly_when_the_shop_is_not_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    deaf = CONFIGURATION.replace("WHERE id = :id", "WHERE id = :id AND 0")
+    monkeypatch.setattr("listbridge.demo.stage.CONFIGURATION", deaf)
+    assert show.demo(Namespace(keep=None, size=400, fast=False), Output(json=False)) == 1
+    assert "unsubscribed, and the shop does not know it" in capsys.readouterr().err
 
 
 def test_before_the_demo_the_platform_knows_some_people(tmp_path: Path) -> None:
@@ -86,7 +89,7 @@ def test_a_kept_demo_can_be_looked_into(tmp_path: Path) -> None:
     while line.get("step") != "kept":
         line = json.loads(process.stdout.readline())
     plan = subprocess.run(
-        [*COMMAND, "plan", "--detailed-exitcode"], cwd=line["folder"] and tmp_path / "kept", check=False, env={**os.environ},
+        [*COMMAND, "plan", "--detailed-exitcode"], cwd=tmp_path / "kept", check=False, env={**os.environ},
         capture_output=True, text=True,
     )  # fmt: skip
     assert plan.returncode == 0, plan.stdout + plan.stderr

@@ -258,6 +258,14 @@ def test_an_interrupted_run_ends_in_130_and_the_next_one_goes_on(
     assert len(stage.platform.members(LIST, "subscribed")) == 1500 + 2 - 2
 
 
+def test_a_process_in_the_background_can_be_ended_though_shells_switch_ctrl_c_off(stage: Stage) -> None:
+    stage.crowd(1500)
+    stage.platform.latency_seconds = 0.4
+    answer = stage.interrupted(signal.SIGTERM, 4, "run", "--json", background=True)
+    assert answer.status == 130
+    assert answer.err.startswith("Interrupted.")
+
+
 def test_what_nobody_expected_is_a_sentence_and_ends_in_1(stage: Stage) -> None:
     (stage.folder / "sitecustomize.py").write_text(
         "import listbridge.run\n"

@@ -559,3 +559,55 @@ def test_a_value_that_its_field_cannot_hold_is_left_out_and_the_rest_is_stored(t
     world.shop.change("anna", consent="denied")
     world.run()
     assert world.statuses()[ANNA] == "unsubscribed", "the sync brought them, so their refusal reaches them"
+
+
+def test_who_refused_in_the_shop_and_agrees_again_there_is_asked_to_confirm(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.shop.add("anna", consent_at="2020-01-01")
+    world.run()
+    world.shop.change("anna", consent="denied", consent_at=world.clock())
+    world.run()
+    world.shop.change("anna", consent="granted", consent_at=world.clock())
+    assert world.run().tally == {"updated": 1}
+    assert world.statuses()[ANNA] == "pending"
+
+
+def test_a_withdrawal_goes_along_to_audiences_that_never_held_the_old_address(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    other = world.mailchimp.add_list("Other")
+    world.sync("second", audience={"list": "Other"})
+    world.shop.add("anna", consent_at="2020-01-01")
+    world.run()
+    world.mailchimp.bounce(world.list_id, ANNA)
+    world.run()
+    world.shop.change("anna", email="anne@shop.example")
+    told = world.run("second")
+    assert (told.tally, told.skipped) == ({"skipped": 1}, {"suppressed": 1})
+    assert world.statuses(other) == {}
+
+
+def test_who_was_archived_by_hand_is_not_written_to_by_the_next_change(tmp_path: Path) -> None:
+    """The cheap look cannot see it; the one right before the write does."""
+    world = World(tmp_path)
+    world.shop.add("anna", first_name="Anna")
+    world.shop.add("ben", first_name="Ben")
+    world.run()
+    world.run()
+    world.mailchimp.archive_by_hand(world.list_id, ANNA)
+    world.mailchimp.unsubscribe_by_admin(world.list_id, BEN)
+    world.shop.sql("UPDATE customers SET first_name = 'Zed'")
+    assert world.run().skipped == {"deleted_there": 1, "suppressed": 1}
+    assert world.statuses() == {ANNA: "archived", BEN: "unsubscribed"}
+
+
+def test_an_agreement_without_a_time_is_as_late_as_the_read_before_it_was_seen(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.connections["shop"]["unsubscribe"] = "UPDATE customers SET consent = 'denied' WHERE id = :id"
+    world.shop.add("anna")
+    world.run()
+    world.mailchimp.unsubscribe_by_person(world.list_id, ANNA)
+    world.run()
+    assert world.run().skipped == {"suppressed": 1}
+    world.shop.change("anna", consent="granted")
+    assert world.run().tally == {"updated": 1}
+    assert world.statuses()[ANNA] == "pending"

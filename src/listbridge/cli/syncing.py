@@ -135,6 +135,8 @@ def _groups(session: Session, targets: Sequence[Target], summary: Summary) -> di
 
 
 def _changes(session: Session, summary: Summary, limit: int | None) -> Iterator[Row]:
+    if summary.error is not None:
+        return iter(())
     return islice(report.changes(session.store, lanes(session, summary.sync)), limit)
 
 

@@ -14,7 +14,7 @@ from listbridge.selection import Wanted
 from listbridge.store.bulk import hinted, parts, replace_rows, rows_in, update_rows, upsert
 from listbridge.store.tables import ledger, sighting, storable, suppression, wanted
 
-PAGE = 5000
+PAGE = 2000
 
 
 @dataclass(frozen=True, slots=True)

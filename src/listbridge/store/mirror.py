@@ -257,7 +257,7 @@ def _grouped(rows: Iterable[Any]) -> list[tuple[bytes, list[Statement]]]:
     return grouped
 
 
-_PAGE = 5000
+_PAGE = 2000
 _COLUMNS = ("source", "id", "key", "fp", "seq", "word", "consent_seq", "deleted", "problem", "packed")
 _FINGERPRINTS = select(contact.c.id, contact.c.fp, contact.c.n).where(
     contact.c.source == bindparam("source"), contact.c.id.in_(bindparam("ids", expanding=True))

@@ -193,7 +193,7 @@ def _set_pragmas(connection: object, _record: object) -> None:
         "journal_mode=WAL",
         "synchronous=NORMAL",
         "temp_store=FILE",
-        "cache_size=-32000",
+        "cache_size=-8000",
         "journal_size_limit=67108864",
     ):
         cursor.execute(f"PRAGMA {pragma}")
