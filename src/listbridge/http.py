@@ -251,7 +251,7 @@ def _retry_after(response: httpx2.Response) -> float | None:
 def _host(url: str) -> str:
     """Scheme and host alone: paths and queries may hold secrets or addresses."""
     parsed = httpx2.URL(url)
-    return f"{parsed.scheme}://{parsed.host}" if parsed.host else url.split("?")[0]
+    return f"{parsed.scheme}://{parsed.host}" if parsed.host else url.partition("?")[0]
 
 
 def _tls() -> ssl.SSLContext:

@@ -81,7 +81,9 @@ class TestMailchimp(DestinationContract):
         [
             "expired_key",
             "redirect",
-            pytest.param("html", marks=pytest.mark.xfail(reason="a page in answer to DELETE is taken for done")),
+            pytest.param(
+                "html", marks=pytest.mark.xfail(reason="a page in answer to DELETE is taken for done")
+            ),
         ],
     )
     def test_what_a_person_must_mend_stops_removals_too(self, bench: DestinationBench, do: str) -> None:

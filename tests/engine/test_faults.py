@@ -3,8 +3,10 @@
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 
+from engine.mortal import Died
 from engine.world import World
 from listbridge.http import Patience
 
@@ -250,3 +252,27 @@ def test_two_faults_on_the_first_contact_make_nobody_twice(tmp_path: Path) -> No
     assert told.tally == {"created": 10}
     names = [audience.name for audience in world.mailchimp.account.audiences.values()]
     assert sorted(names) == ["Fresh", "Newsletter"]
+
+
+class _DiesAfterTheWrite(httpx2.AsyncBaseTransport):
+    def __init__(self, inner: httpx2.AsyncBaseTransport) -> None:
+        self._inner = inner
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        response = await self._inner.handle_async_request(request)
+        if request.method == "POST":
+            raise Died
+        return response
+
+
+def test_whom_a_process_brought_in_before_it_died_is_its_own(tmp_path: Path) -> None:
+    world = World(tmp_path, remove_departed=True, guards={"max_source_drop": None})
+    world.shop.add_many(["anna", "ben"])
+    world.ways["news"] = lambda: _DiesAfterTheWrite(world.mailchimp.transport())
+    with pytest.raises(Died):
+        world.run()
+    assert len(world.present()) == 2
+    world.ways["news"] = world.mailchimp.transport
+    assert world.run().tally == {"unchanged": 2}
+    world.shop.delete("anna")
+    assert world.run().tally == {"removed": 1, "unchanged": 1}

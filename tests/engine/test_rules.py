@@ -592,12 +592,14 @@ def test_who_was_archived_by_hand_is_not_written_to_by_the_next_change(tmp_path:
     world.shop.add("anna", first_name="Anna")
     world.shop.add("ben", first_name="Ben")
     world.run()
+    world.shop.add("cleo")
+    world.run()
     world.run()
     world.mailchimp.archive_by_hand(world.list_id, ANNA)
-    world.mailchimp.unsubscribe_by_admin(world.list_id, BEN)
+    assert world.run().tally == {"unchanged": 3}
     world.shop.sql("UPDATE customers SET first_name = 'Zed'")
-    assert world.run().skipped == {"deleted_there": 1, "suppressed": 1}
-    assert world.statuses() == {ANNA: "archived", BEN: "unsubscribed"}
+    assert world.run().skipped == {"deleted_there": 1}
+    assert world.statuses() == {ANNA: "archived", BEN: "subscribed", CLEO: "subscribed"}
 
 
 def test_an_agreement_without_a_time_is_as_late_as_the_read_before_it_was_seen(tmp_path: Path) -> None:
@@ -610,4 +612,17 @@ def test_an_agreement_without_a_time_is_as_late_as_the_read_before_it_was_seen(t
     assert world.run().skipped == {"suppressed": 1}
     world.shop.change("anna", consent="granted")
     assert world.run().tally == {"updated": 1}
+    assert world.statuses()[ANNA] == "pending"
+
+
+def test_leaving_before_a_newer_agreement_is_no_news_for_the_shop(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.shop.add("anna", consent_at="2020-01-01")
+    world.run()
+    world.mailchimp.unsubscribe_by_person(world.list_id, ANNA)
+    world.later()
+    world.shop.change("anna", consent="granted", consent_at=world.clock())
+    told = world.run()
+    assert told.feedback == {"unsubscribed": 0, "bounced": 0}
+    assert world.shop.row("anna")["consent"] == "granted"
     assert world.statuses()[ANNA] == "pending"
