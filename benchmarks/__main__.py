@@ -33,15 +33,17 @@ def scale(asked: argparse.Namespace) -> Iterator[Result]:
 
 
 def diff(asked: argparse.Namespace) -> Iterator[Result]:
-    """The full comparison inside the store, as plain SQL."""
+    """The full comparison inside the store, beside the same query by hand."""
     for size in asked.diff_sizes:
         with TemporaryDirectory(dir=DATA, prefix="trial-") as folder:
-            path = str(Path(folder, "store.db"))
-            python_module("benchmarks.diff", "build", path, str(size))
+            path = str(Path(folder, "byhand.db"))
+            for act in ("build", "build-store"):
+                python_module("benchmarks.diff", act, path, str(size))
             for _ in range(asked.scale_repeats):
-                command = [sys.executable, "-m", "benchmarks.diff", "compare", path, str(size)]
-                run = measured(command, ROOT, {})
-                yield Result("sqlite", size, "full diff", 0, run.seconds, run.cpu_seconds, run.peak_mb)
+                for name, act in (("by hand", "compare"), (Listbridge.name, "compare-store")):
+                    command = [sys.executable, "-m", "benchmarks.diff", act, path, str(size)]
+                    run = measured(command, ROOT, {})
+                    yield Result(name, size, "full diff", 0, run.seconds, run.cpu_seconds, run.peak_mb)
 
 
 def _told(results: Iterable[Result]) -> Iterator[Result]:

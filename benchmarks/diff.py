@@ -1,10 +1,10 @@
-"""The full comparison of what is wanted with what is there, in SQL on two narrow tables.
+"""The full comparison of what is wanted with what is there: the store's, beside the same query by hand.
 
-This is the query on its own: two tables of keys and fingerprints, one LEFT JOIN for what to create and update, one
-NOT EXISTS for what to remove. It shows what the store's comparison can cost at best; one target of many is
-compared, one person in a hundred differs in each of the three ways.
+By hand: two narrow tables of keys and fingerprints, one LEFT JOIN for what to create and update, one NOT EXISTS for
+what to remove. It shows what a comparison can cost at best. The store's tables hold the same people in rows of their
+true width. One person in a hundred differs in each of the three ways.
 
-``python -m benchmarks.diff SIZE`` builds the tables and compares in processes of their own.
+``python -m benchmarks.diff build|compare|build-store|compare-store PATH SIZE``: each in a process of its own.
 """
 
 import argparse
@@ -78,13 +78,63 @@ def compare(path: Path, size: int) -> None:
         sys.exit(f"The comparison found {created}, {updated}, {removed} instead of {expected}.")
 
 
+# The wide columns are as long as they are for somebody with a name, two fields and two tags.
+STORE_WANTED = """
+INSERT INTO wanted (target, key, fp, taken, packed)
+SELECT target, key, fp, 1, zeroblob(170) FROM byhand.wanted ORDER BY target, key
+"""
+STORE_LEDGER = """
+INSERT INTO ledger (target, key, fp, status, owned, taken_out, tagged, changed_at, since_seq, email, remote_id, sent)
+SELECT target, key, fp, status, 1, 0, 0, 1.0, 1, 'firstname.lastname@shop.example', hex(key), zeroblob(40)
+FROM byhand.ledger ORDER BY target, key
+"""
+
+
+def store_path(path: Path) -> Path:
+    return path.with_name("listbridge.db")
+
+
+def build_store(path: Path, size: int) -> None:
+    """The same people in a store, filled from the tables made by hand."""
+    from listbridge.store import open_store
+
+    open_store(f"sqlite:///{store_path(path)}").close()
+    with closing(sqlite3.connect(store_path(path), isolation_level=None)) as store:
+        store.execute(CACHE)
+        store.execute("ATTACH ? AS byhand", (str(path),))
+        for statement in (STORE_WANTED, STORE_LEDGER):
+            store.execute("BEGIN")
+            store.execute(statement)
+            store.execute("COMMIT")
+
+
+def compare_store(path: Path, size: int) -> None:
+    """The store's own walk over whoever differs, to its end."""
+    from listbridge.store import ledger, open_store
+
+    store = open_store(f"sqlite:///{store_path(path)}")
+    changed, unknown, after = 0, 0, b""
+    with store.read() as connection:
+        while keys := ledger.changed_keys(connection, TARGET, after):
+            changed, after = changed + len(keys), keys[-1]
+        after = b""
+        while keys := ledger.unknown_keys(connection, TARGET, after, owned_only=False):
+            unknown, after = unknown + len(keys), keys[-1]
+    expected = (2 * len(range(0, size, 100)), len(range(2, size, 100)))
+    if (changed, unknown) != expected:
+        sys.exit(f"The store found {changed}, {unknown} instead of {expected}.")
+
+
+ACTS = {"build": build, "compare": compare, "build-store": build_store, "compare-store": compare_store}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("act", choices=["build", "compare"])
+    parser.add_argument("act", choices=list(ACTS))
     parser.add_argument("path", type=Path)
     parser.add_argument("size", type=int)
     asked = parser.parse_args()
-    (build if asked.act == "build" else compare)(asked.path, asked.size)
+    ACTS[asked.act](asked.path, asked.size)
 
 
 if __name__ == "__main__":

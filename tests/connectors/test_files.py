@@ -20,7 +20,7 @@ from pyarrow import parquet
 from pydantic import ValidationError
 
 from listbridge.changes import Outcome
-from listbridge.connectors.base import Connector, Context, News
+from listbridge.connectors.base import Connector, Context
 from listbridge.connectors.files import FilesOptions, FilesSource, connector
 from listbridge.errors import Misconfigured, Stop
 from listbridge.rows import contact_from_row

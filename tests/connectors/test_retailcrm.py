@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from listbridge.changes import Outcome
-from listbridge.connectors.base import Context, News, Page, Row
+from listbridge.connectors.base import Context, Page, Row
 from listbridge.connectors.registry import connector_named
 from listbridge.connectors.retailcrm import BATCH, LIMIT, RetailCrm, RetailCrmOptions, consent_of, to_row
 from listbridge.errors import Stop

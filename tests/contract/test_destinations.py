@@ -9,7 +9,7 @@ from listbridge.connectors.base import Destination
 from listbridge.model import Status
 from listbridge.sandbox.mailchimp import KEY, MailchimpSandbox
 from listbridge.testing import context
-from listbridge.testing.destination import FIELD, LIST, DestinationBench, DestinationContract
+from listbridge.testing.destination import FIELD, LIST, DestinationContract
 
 _STATUSES = {"cleaned": Status.BOUNCED}
 
@@ -75,16 +75,3 @@ class TestMailchimp(DestinationContract):
     @pytest.fixture
     def bench(self, tmp_path: Path) -> MailchimpBench:
         return MailchimpBench(tmp_path)
-
-    @pytest.mark.parametrize(
-        "do",
-        [
-            "expired_key",
-            "redirect",
-            pytest.param(
-                "html", marks=pytest.mark.xfail(reason="a page in answer to DELETE is taken for done")
-            ),
-        ],
-    )
-    def test_what_a_person_must_mend_stops_removals_too(self, bench: DestinationBench, do: str) -> None:
-        super().test_what_a_person_must_mend_stops_removals_too(bench, do)

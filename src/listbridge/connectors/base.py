@@ -15,8 +15,7 @@ from typing import Any, ClassVar, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from listbridge.changes import News as News
-from listbridge.changes import Outcome, Write
+from listbridge.changes import News, Outcome, Write
 from listbridge.http import Http
 from listbridge.model import Label, Status
 

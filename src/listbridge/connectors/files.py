@@ -14,10 +14,10 @@ from typing import ClassVar
 
 from pydantic import Field, field_validator
 
-from listbridge.changes import Outcome
+from listbridge.changes import News, Outcome
 from listbridge.connectors._formats import Broken, Form, batches
 from listbridge.connectors._tables import OneThread, TableOptions
-from listbridge.connectors.base import Connector, Context, Finding, News, Page, Row
+from listbridge.connectors.base import Connector, Context, Finding, Page, Row
 from listbridge.errors import Misconfigured, Stop
 from listbridge.model import Label
 
@@ -31,7 +31,17 @@ Fingers = tuple[int, int, int]
 class FilesOptions(TableOptions):
     """The options of a folder; every table is a pattern of file names, such as `customers*.csv`."""
 
-    path: str = Field(min_length=1, description="Folder of the files; relative to the configuration file.")
+    contacts: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Files that hold the contacts, as a pattern; they need the columns `id` and `email`.",
+        examples=["customers*.csv"],
+    )
+    path: str = Field(
+        min_length=1,
+        description="Folder of the files; relative to the configuration file.",
+        examples=["./export"],
+    )
     delimiter: str | None = Field(
         default=None,
         description="What separates the values in CSV files: one character, or `tab`; found if left out.",
@@ -260,7 +270,7 @@ def _keep_name(folder: Path) -> None:
 
 connector = Connector(
     name="files",
-    title="Files in a folder (CSV, JSON lines, Parquet, Excel)",
+    title="Files",
     options=FilesOptions,
     source=FilesSource,
     verified=(

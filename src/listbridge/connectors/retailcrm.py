@@ -17,7 +17,7 @@ import orjson
 from pydantic import Field, SecretStr
 
 from listbridge.changes import Outcome
-from listbridge.connectors.base import Connector, Context, Finding, News, Options, Page, Row
+from listbridge.connectors.base import Connector, Context, Finding, Options, Page, Row
 from listbridge.errors import Retry, Stop
 from listbridge.model import Label, Word
 

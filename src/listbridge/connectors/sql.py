@@ -1,7 +1,7 @@
 """Any database that SQLAlchemy reaches as a source: one query for each table.
 
-Compared on 2026-11-22 with SQLite 3 and PostgreSQL 15 (psycopg 3) by running them; what is said here of
-other databases follows the SQLSTATE standard and their drivers' documented error numbers.
+Compared on 2026-11-22 with SQLite 3 and PostgreSQL 15 (psycopg 3) by running them. What is said here of
+other databases, their error numbers included, is not checked.
 """
 
 import re
@@ -18,10 +18,10 @@ from pydantic import ConfigDict, Field, SecretStr, field_validator
 from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 
-from listbridge.changes import Outcome
+from listbridge.changes import News, Outcome
 from listbridge.connectors._statements import first_word, parameters, reading, writing
 from listbridge.connectors._tables import COLUMNS, PAGE_SIZE, OneThread, TableOptions, header
-from listbridge.connectors.base import Connector, Context, Finding, News, Page, Row
+from listbridge.connectors.base import Connector, Context, Finding, Page, Row
 from listbridge.errors import Misconfigured, Stop, StopKind
 from listbridge.model import Label
 
@@ -73,7 +73,7 @@ NUMBERS: dict[int, StopKind] = {
     2005: "unreachable",
     2013: "unreachable",
 }
-"""Error numbers of MySQL and MariaDB."""
+"""Error numbers of MySQL and MariaDB; not checked against a server."""
 
 PHRASES: dict[str, StopKind] = {
     "no such table": "configuration",
@@ -106,6 +106,12 @@ class SqlOptions(TableOptions):
 
     model_config = ConfigDict(hide_input_in_errors=True)  # a faulty url is shown with its password otherwise
 
+    contacts: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Query that gives the contacts; it needs the columns `id` and `email`.",
+        examples=["SELECT id, email, first_name, accepts_marketing AS consent FROM customers"],
+    )
     url: SecretStr = Field(
         description="SQLAlchemy URL, for example `sqlite:///shop.db` or `postgresql://user:password@host/shop`."
     )
@@ -163,11 +169,6 @@ class SqlSource:
             can=(
                 *(f"read {table}" for table in held),
                 *(f"write {what} back" for what, statement in back.items() if statement),
-            ),
-            missing=tuple(
-                f"no statement that writes {what} back: they are only reported"
-                for what, statement in back.items()
-                if not statement
             ),
         )
 
@@ -447,7 +448,7 @@ def _secrets(url: URL) -> set[str]:
 
 connector = Connector(
     name="sql",
-    title="Any database (SQLAlchemy)",
+    title="SQL",
     options=SqlOptions,
     source=SqlSource,
     verified=(
@@ -455,7 +456,7 @@ connector = Connector(
         "PostgreSQL 15 with psycopg 3: reading, errors and write-back against a real server, 2026-11-22",
     ),
     unsure=(
-        "MySQL, MariaDB, SQL Server, Oracle: error numbers as documented, no server was tried",
+        "MySQL, MariaDB, SQL Server, Oracle and all others: no server was tried, error numbers are not checked",
         "MySQL and SQL Server: reading is not forced to be read-only; give the user no right to write",
     ),
 )

@@ -198,7 +198,7 @@ class Writer:
     async def _take_out(self, audience: Audience, row: Member, form: str) -> Outcome:
         method, action, status, gone = FORMS[form]
         try:
-            await self._requests.http.call(method, member_path(audience, row.email) + action, writes=True)
+            await self._requests.http.json(method, member_path(audience, row.email) + action, writes=True)
         except Problem as problem:
             if problem.status not in gone or (row.status is Status.PENDING and problem.status == 405):
                 return refusal(row.email, problem.words)
