@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from hashlib import blake2b
 
 import orjson
@@ -135,8 +136,18 @@ def value_of(contact: Contact, name: str) -> str:
             return ";".join(contact.groups)
         case "segments":
             return ";".join(contact.segments)
+        case "guest":
+            return "true" if contact.guest else "false"
+        case "consent_at":
+            return _moment(contact.consent.at)
+        case "updated_at":
+            return _moment(contact.updated_at)
         case _:
             return contact.attributes.get(name, "")
+
+
+def _moment(at: float | None) -> str:
+    return "" if at is None else datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")
 
 
 def _takes(selection: Selection, contacts: Sequence[Contact], kinds: frozenset[Kind]) -> bool:

@@ -20,7 +20,7 @@ def test_check_prints_a_line_for_each_connection(stage: Stage) -> None:
     answer = stage.call("check", "--json")
     assert answer.status == 0
     shop, mail = answer.lines
-    assert (shop["connection"], shop["connector"]) == ("shop", "sql")
+    assert (shop["connection"], shop["connector"], shop["ok"]) == ("shop", "sql", True)
     assert (mail["connection"], mail["ok"], mail["error"]) == ("mail", True, None)
     assert mail["can"]
     assert stage.platform.calls.write == 0
@@ -55,7 +55,18 @@ def test_init_writes_a_file_that_loads(stage: Stage) -> None:
     env = {"MAILCHIMP_API_KEY": KEY, "SQL_URL": "sqlite:///shop.db"}
     checked = stage.call("config", "export", "-c", "new.yaml", **env)
     assert checked.status == 0
-    assert yaml.safe_load(checked.out)["connections"]["shop"]["connector"] == "sql"
+    shop = yaml.safe_load(checked.out)["connections"]["shop"]
+    assert shop["connector"] == "sql"
+    assert shop["contacts"].startswith("SELECT id, email")
+
+
+def test_init_for_a_folder_of_files_needs_nothing_but_the_key(stage: Stage) -> None:
+    answer = stage.call("init", "-c", "new.yaml", "--connector", "files", "--to", "mailchimp", "--json")
+    assert answer.line["variables"] == ["MAILCHIMP_API_KEY"]
+    checked = stage.call("config", "export", "-c", "new.yaml", MAILCHIMP_API_KEY=KEY)
+    assert checked.status == 0
+    shop = yaml.safe_load(checked.out)["connections"]["shop"]
+    assert shop == {"connector": "files", "path": "./export", "contacts": "customers*.csv"}
 
 
 def test_init_never_overwrites_unasked(stage: Stage) -> None:
@@ -96,6 +107,7 @@ def test_connectors_are_told_with_their_cards(stage: Stage) -> None:
     one = stage.call("connectors", "mailchimp").out
     assert "no live account was used" in one
     assert "removes by: archive" in one
+    assert "Any database that SQLAlchemy reaches" in stage.call("connectors", "sql").out
     table = stage.call("connectors").out.splitlines()
     assert [line.split()[0] for line in table if line.startswith("mailchimp")] == ["mailchimp"]
 

@@ -19,7 +19,7 @@ import pytest
 from pyarrow import parquet
 from pydantic import ValidationError
 
-from listbridge.changes import Outcome
+from listbridge.changes import News, Outcome
 from listbridge.connectors.base import Connector, Context
 from listbridge.connectors.files import FilesOptions, FilesSource, connector
 from listbridge.errors import Misconfigured, Stop

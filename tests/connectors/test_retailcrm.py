@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from listbridge.changes import Outcome
+from listbridge.changes import News, Outcome
 from listbridge.connectors.base import Context, Page, Row
 from listbridge.connectors.registry import connector_named
 from listbridge.connectors.retailcrm import BATCH, LIMIT, RetailCrm, RetailCrmOptions, consent_of, to_row

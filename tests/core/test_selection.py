@@ -264,3 +264,11 @@ def test_a_fingerprint_changes_with_what_is_wanted_and_with_the_rules():
 def test_a_consent_has_no_word_until_somebody_says_one():
     assert Consent().word is UNKNOWN
     assert Consent().at is None
+
+
+def test_flags_and_moments_are_sent_as_words_and_iso_times() -> None:
+    one = contact(at=0.0, guest=True, updated_at=86_400.0)
+    assert value_of(one, "guest") == "true"
+    assert value_of(one, "consent_at") == "1970-01-01T00:00:00+00:00"
+    assert value_of(one, "updated_at") == "1970-01-02T00:00:00+00:00"
+    assert [value_of(contact(), name) for name in ("guest", "consent_at")] == ["false", ""]

@@ -97,9 +97,19 @@ def test_a_full_database_keeps_what_was_there(tmp_path):
 
 def mounted(folder, *options):
     folder.mkdir(exist_ok=True)
-    done = subprocess.run(
-        ["mount", "-t", "tmpfs", *options, "tmpfs", str(folder)], capture_output=True, text=True, check=False
-    )
+    mount("-t", "tmpfs", *options, "tmpfs", str(folder))
+
+
+def remounted(folder, options):
+    mount("-o", f"remount,{options}", str(folder))
+
+
+def mount(*words):
+    """Containers differ in what they let root do: the test is skipped with the reason."""
+    try:
+        done = subprocess.run(["mount", *words], capture_output=True, text=True, check=False)
+    except OSError as error:
+        pytest.skip(f"a file system cannot be mounted here: {error}")
     if done.returncode:
         pytest.skip(f"a file system cannot be mounted here: {done.stderr.strip()}")
 
@@ -125,7 +135,7 @@ def test_a_full_disk_keeps_what_was_there_and_goes_on_when_there_is_room(small_d
                 mirror.save_rows(connection, "shop", rows)
     with store.read() as connection:
         assert mirror.count(connection, "shop") % 1000 == 1
-    subprocess.run(["mount", "-o", "remount,size=64m", str(small_disk)], check=True)
+    remounted(small_disk, "size=64m")
     with store.write() as connection:
         mirror.save_rows(connection, "shop", [mirror_row(str(n), key(n)) for n in range(90_000, 95_000)])
         assert mirror.count(connection, "shop") % 1000 == 1
@@ -137,7 +147,7 @@ def test_a_read_only_folder(small_disk):
     with store.write() as connection:
         ledger.save_entries(connection, 1, [entry(1)])
     store.close()
-    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    remounted(small_disk, "ro")
     with refused("read-only|may not be written"):
         store = open_store(f"sqlite:///{small_disk}/store.db")
         with store.write() as connection:
@@ -151,7 +161,7 @@ def test_a_lock_in_a_read_only_folder(small_disk):
     with store.read():
         pass
     store.close()
-    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    remounted(small_disk, "ro")
     with refused("folder of the store cannot be written to"), held(store, "shop"):
         raise AssertionError("the lock was taken")
 

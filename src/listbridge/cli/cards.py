@@ -10,10 +10,11 @@ from listbridge.connectors.registry import all_names, connector_named
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """One connector: its ends (``None``: it has no such end), its options, how it was verified."""
+    """One connector: what it is, its ends (``None``: it has no such end), its options, how it was verified."""
 
     name: str
     title: str
+    about: str
     source: Mapping[str, bool] | None
     destination: Capabilities | None
     options: Mapping[str, str]
@@ -25,6 +26,7 @@ class Card:
         return {
             "connector": self.name,
             "title": self.title,
+            "about": self.about,
             "source": self.source,
             "destination": self.destination and asdict(self.destination),
             "options": self.options,
@@ -84,12 +86,17 @@ def _card(connector: Connector) -> Card:
     return Card(
         connector.name,
         connector.title,
+        _about(connector.options),
         _source(connector.source),
         connector.destination.capabilities if connector.destination else None,
         _options(connector.options),
         connector.verified,
         connector.unsure,
     )
+
+
+def _about(options: type[Options]) -> str:
+    return (options.__doc__ or "").strip().partition("\n")[0]
 
 
 def _source(source: type[Any] | None) -> Mapping[str, bool] | None:

@@ -188,7 +188,7 @@ def _configuration() -> Iterator[str]:
     yield ""
     yield from _model(Options)
     for one in cards():
-        yield from ("", f"### connector: {one.name}", "", f"{one.title}.", "")
+        yield from ("", f"### connector: {one.name}", "", f"{one.title}. {one.about}".rstrip(), "")
         yield from _model(connector_named(one.name).options, without=set(Options.model_fields))
     for name, sync in SYNC_TYPES.items():
         yield from ("", f"## syncs, type: {name}", "", f"{_first_line(sync)}", "")

@@ -96,6 +96,8 @@ def _mark(end: object | None) -> str:
 
 def _told(one: Card) -> Iterator[str]:
     yield f"{one.title} (connector: {one.name})"
+    if one.about:
+        yield f"  {one.about}"
     for title, words in one.sections():
         yield f"  {title}"
         yield from (f"    {word}" for word in words)

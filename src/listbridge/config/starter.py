@@ -94,6 +94,8 @@ def _values(connector: Connector) -> Mapping[str, str]:
     chosen = next((more for more in ((), *_ALTERNATIVES) if _makes_options(connector, {*keys, *more})), ())
     if not any(_SECRET.search(key) for key in (*keys, *chosen)) and "api_key" in fields:
         chosen = (*chosen, "api_key")  # not needed by the form of the options, but by the platform
+    if connector.source is not None and "contacts" in fields:
+        chosen = (*chosen, "contacts")  # likewise: an audience sync reads them
     return {key: _value(connector.name, key, fields[key]) for key in fields if key in {*keys, *chosen}}
 
 

@@ -29,7 +29,7 @@ Fingers = tuple[int, int, int]
 
 
 class FilesOptions(TableOptions):
-    """The options of a folder; every table is a pattern of file names, such as `customers*.csv`."""
+    """Files in a folder (CSV, JSON lines, Parquet, Excel); every table is a pattern of file names."""
 
     contacts: str | None = Field(
         default=None,

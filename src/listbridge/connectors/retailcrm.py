@@ -16,7 +16,7 @@ import httpx2
 import orjson
 from pydantic import Field, SecretStr
 
-from listbridge.changes import Outcome
+from listbridge.changes import News, Outcome
 from listbridge.connectors.base import Connector, Context, Finding, Options, Page, Row
 from listbridge.errors import Retry, Stop
 from listbridge.model import Label, Word
@@ -67,7 +67,7 @@ SCOPES = {
 
 
 class RetailCrmOptions(Options):
-    """The options of a RetailCRM connection."""
+    """The customers and segments of a RetailCRM account."""
 
     url: str = Field(description="Address of the account, for example `https://acme.retailcrm.ru`.")
     api_key: SecretStr = Field(

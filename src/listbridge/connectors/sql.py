@@ -102,7 +102,7 @@ ADVICE: dict[StopKind, str] = {
 
 
 class SqlOptions(TableOptions):
-    """The options of a database; every table is a query that reads."""
+    """Any database that SQLAlchemy reaches; every table is a query."""
 
     model_config = ConfigDict(hide_input_in_errors=True)  # a faulty url is shown with its password otherwise
 

@@ -24,7 +24,7 @@ ADDRESS = re.compile(r"[^\s\"'<>]+@[^\s\"'<>]+")
 
 
 class MailchimpOptions(DestinationOptions):
-    """The options of a Mailchimp connection."""
+    """The audiences of a Mailchimp account."""
 
     api_key: SecretStr | None = Field(
         default=None, description="API key; it ends in the data centre, as in `…-us19`."

@@ -187,6 +187,8 @@ def sent_value(value: str, kind: str) -> str | int | float:
     """A value in the form of its field. What does not fit is sent as it is: the platform says why not."""
     value = value.strip()
     if kind == "text":
+        if len(value) <= TEXT_BYTES and value.isascii():
+            return value
         return value.encode()[:TEXT_BYTES].decode(errors="ignore").rstrip()
     if kind == "number" and re.fullmatch(r"[+-]?\d+(\.\d+)?", value, re.ASCII):
         return float(value) if "." in value else int(value)
