@@ -321,7 +321,14 @@ def _finish_making(
     """Report people as created, and let their changes go on with the tags."""
     nobody = Held("")
     report = [
-        _row(job, one.change, "created", one.change.reason, None, entries.get(one.change.key) or Entry(b"", nobody))
+        _row(
+            job,
+            one.change,
+            "created",
+            one.change.reason,
+            None,
+            entries.get(one.change.key) or Entry(b"", nobody),
+        )
         for one in made
     ]
     runs.add_rows(connection, job.run_id, job.clock(), report)
@@ -367,7 +374,11 @@ def _rejected(
     """Refused: not tried again until the row changes. A refusal may reveal that the person had left."""
     change = one.change
     entry = entry or Entry(change.key, Held(change.email, since_seq=seq))
-    reasons = {Status.UNSUBSCRIBED: "unsubscribed", Status.BOUNCED: "bounced", Status.COMPLAINED: "complained"}
+    reasons = {
+        Status.UNSUBSCRIBED: "unsubscribed",
+        Status.BOUNCED: "bounced",
+        Status.COMPLAINED: "complained",
+    }
     reason = "erased" if outcome.rejected == "erased" else reasons.get(outcome.suppress or Status.ABSENT)
     if reason is not None and not ledger.suppressions(connection, job.target.account, [change.key]):
         barred = {change.key: Suppression(reason, job.clock())}
@@ -385,9 +396,7 @@ def _remember_optout(connection: Connection, job: Job, change: Change, entry: En
     ledger.suppress(connection, job.target.account, barred, origin="source")
 
 
-def _finish_removal(
-    connection: Connection, job: Job, one: Planned, entry: Entry, outcome: Outcome
-) -> None:
+def _finish_removal(connection: Connection, job: Job, one: Planned, entry: Entry, outcome: Outcome) -> None:
     change = one.change
     if outcome.rejected is not None:
         entry = replace(entry, fp=one.fp, verdict="rejected_before")

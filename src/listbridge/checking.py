@@ -40,7 +40,9 @@ async def check(session: Session, name: str) -> Checked:
             can += finding.can
             missing += finding.missing
     except Stop as stop:
-        return Checked(name, connector.name, False, can, missing, {"kind": stop.kind, "message": stop.message})
+        return Checked(
+            name, connector.name, False, can, missing, {"kind": stop.kind, "message": stop.message}
+        )
     except ListbridgeError as error:
         told = {"kind": "unreachable", "message": str(error)}
         return Checked(name, connector.name, False, can, missing, told)

@@ -63,9 +63,7 @@ def explain(session: Session, name: str, email: str) -> list[Explanation]:
     return [_explain(session, name, target, places[target.place], email) for target in known]
 
 
-def _explain(
-    session: Session, name: str, target: Target, place: rules.Place, email: str
-) -> Explanation:
+def _explain(session: Session, name: str, target: Target, place: rules.Place, email: str) -> Explanation:
     key = key_of(email)
     facts = _gather(session, name, target, place, key)
     held = facts.entry.held if facts.entry else None
@@ -187,4 +185,3 @@ def shown(at: float | None) -> str | None:
     if at is None:
         return None
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-

@@ -49,9 +49,7 @@ async def look(
     if full or first:
         pages = destination.members(audience)
     else:
-        pages = destination.changed(
-            audience, Look(target.cursor, reader.count_after), thorough=thorough
-        )
+        pages = destination.changed(audience, Look(target.cursor, reader.count_after), thorough=thorough)
     async for page in pages:
         reader.take(page)
         progress(len(page.members))
@@ -112,7 +110,9 @@ class _Reader:
             before = known.get(key)
             if key in barred and lifts(member.status, member.opted_in_at, barred[key]):
                 lifted.append(key)
-            if member.status in WITHDRAWN_STATUSES and (before is None or before.held.status != member.status):
+            if member.status in WITHDRAWN_STATUSES and (
+                before is None or before.held.status != member.status
+            ):
                 news_of[key] = member
             entry = self._entry(key, member, before, came_back=key in lifted)
             if entry != before:
@@ -156,9 +156,7 @@ class _Reader:
         if not left:
             return
         target, keys = self._target, list(left)
-        rows = {
-            key: Suppression(one.status.value, one.changed_at or self._now) for key, one in left.items()
-        }
+        rows = {key: Suppression(one.status.value, one.changed_at or self._now) for key, one in left.items()}
         ledger.suppress(connection, target.account, rows, origin="destination")
         ledger.decide_again(connection, self._siblings, keys)
         if self._tells:

@@ -196,9 +196,7 @@ class _Planner:
         refuses = want.word is Word.DENIED and opts_out(want, old.held, self._rules)
         if refuses:
             self._moved.add(old.key)
-            change = Change(
-                old.key, old.held.email, What.UPDATE, "source_optout", status=Status.UNSUBSCRIBED
-            )
+            change = Change(old.key, old.held.email, What.UPDATE, "source_optout", status=Status.UNSUBSCRIBED)
             return Settled("no_consent" if want.taken else None), [Planned(change, None)]
         if renames:
             self._moved.add(old.key)
@@ -218,9 +216,7 @@ class _Planner:
         changes = [Planned(answer, None) for answer in answers if isinstance(answer, Change)]
         plans.save(connection, self._target.id, changes)
 
-    def _former(
-        self, connection: Connection, moves: Mapping[bytes, Sequence[bytes]]
-    ) -> dict[bytes, Entry]:
+    def _former(self, connection: Connection, moves: Mapping[bytes, Sequence[bytes]]) -> dict[bytes, Entry]:
         """New key → the member under a former address that no row of the source has any more."""
         target = self._target
         old_keys = [key for olds in moves.values() for key in olds]
@@ -244,4 +240,3 @@ def members(store: Store, target: Target, rules: Rules) -> int:
     """D: how many members the audience has before the run."""
     with store.read() as connection:
         return ledger.count_members(connection, target.id, tagged=rules.tag is not None)
-

@@ -264,7 +264,9 @@ class AudienceRun:
                 continue
             found = await self._find(lane.place, lane.shape)
             if not found.id:
-                raise Stop("not_found", f"{self.sync.destination} no longer has the audience {lane.place.list}.")
+                raise Stop(
+                    "not_found", f"{self.sync.destination} no longer has the audience {lane.place.list}."
+                )
             changed_rules = self._rules(lane.place, lane.shape, found)
             seen = await self._look(lane, thorough=True)
             again = bool(seen.changed) or changed_rules != lane.rules
@@ -354,9 +356,7 @@ class AudienceRun:
             self._count_news()
             return
         source = self.session.source(self.sync.source)
-        result = await feedback.write_back(
-            self.store, self.sync.source, source, now=self.session.clock()
-        )
+        result = await feedback.write_back(self.store, self.sync.source, source, now=self.session.clock())
         self._report_write_back(result)
 
     def _count_news(self) -> None:

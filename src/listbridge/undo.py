@@ -21,9 +21,7 @@ from listbridge.store.runs import ReportRow
 from listbridge.store.targets import Target
 
 
-async def undo_run(
-    session: Session, run_id: str, wish: Wish, progress: Progress = silent
-) -> Summary:
+async def undo_run(session: Session, run_id: str, wish: Wish, progress: Progress = silent) -> Summary:
     """Plan the way back of a run; carry it out, under the guards, if the wish acts.
 
     Raises ``Misconfigured`` for a run that is not known or whose sync is gone from the configuration.
@@ -40,9 +38,7 @@ async def undo_run(
 class _Undo(AudienceRun):
     """A run whose plan comes from an earlier run's report instead of the source."""
 
-    def __init__(
-        self, session: Session, name: str, wish: Wish, progress: Progress, run_id: str
-    ) -> None:
+    def __init__(self, session: Session, name: str, wish: Wish, progress: Progress, run_id: str) -> None:
         super().__init__(session, name, wish, progress)
         self._run_id = run_id
         self._impossible: dict[int, list[tuple[str, str]]] = {}

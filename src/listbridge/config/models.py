@@ -158,7 +158,8 @@ class AudienceSync(Section):
         default=False, description="A tag for each selected kind as well, like Shopify-Buyer."
     )
     origin: Text | None = Field(
-        default=None, description="What kind tags begin with; the title of the source's connector, such as Shopify, if left out."
+        default=None,
+        description="What kind tags begin with; the title of the source's connector, such as Shopify, if left out.",
     )
     consent: ConsentRules = Field(default=ConsentRules(), description="Who may be mailed.")
     removal: Text | None = Field(
