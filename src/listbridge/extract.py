@@ -191,6 +191,7 @@ class _Intake:
             nobody = key_without_address(one.id)
             return MirrorRow(one.id, nobody, one.fp, self._reading.seq, 0, contact, problem)
         contact, consent_seq = self._with_history(contact, before)
+        self._labels.update(("field", name) for name in one.row)
         self._labels.update(("group", label) for label in contact.groups)
         self._labels.update(("segment", label) for label in contact.segments)
         key = key_of(contact.email) if contact.email else key_without_address(one.id)

@@ -1,6 +1,6 @@
 """News → source: unsubscribes and hard bounces are written back, each once."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
@@ -8,9 +8,10 @@ from sqlalchemy import Connection
 from listbridge.changes import News, Outcome
 from listbridge.connectors.base import Source
 from listbridge.consent import Suppression, is_fresh, strictest
+from listbridge.errors import ListbridgeError
 from listbridge.model import Word
 from listbridge.store import Store, mirror, news
-from listbridge.store.news import DONE, UNSUPPORTED, WAITING
+from listbridge.store.news import DONE, GONE, UNSUPPORTED, WAITING
 from listbridge.store.targets import Target
 
 _BATCH = 100
@@ -60,9 +61,15 @@ async def write_back(store: Store, name: str, source: Source, *, now: float) -> 
                 for key, one in news.waiting(connection, name, _BATCH + len(tried))
                 if (one.contact_id, one.what) not in tried
             ][:_BATCH]
+            gone = mirror.gone(connection, name, [one.contact_id for _, one in waiting])
         if not waiting:
             return result
-        outcomes = await source.write_back([one for _, one in waiting])
+        if gone:
+            lost = [(one, GONE, None) for _, one in waiting if one.contact_id in gone]
+            with store.write() as connection:
+                news.close(connection, name, lost, now)
+            continue
+        outcomes = await _told(source, [one for _, one in waiting])
         tried |= {(one.contact_id, one.what) for _, one in waiting}
         closed = [_closed(one, outcome) for (_, one), outcome in zip(waiting, outcomes, strict=True)]
         with store.write() as connection:
@@ -76,6 +83,14 @@ async def write_back(store: Store, name: str, source: Source, *, now: float) -> 
             for (key, one), (_, state, detail) in zip(waiting, closed, strict=True)
             if state == WAITING
         ]
+
+
+async def _told(source: Source, given: Sequence[News]) -> Sequence[Outcome]:
+    """How each piece of news ended. A source that cannot be told at all does not keep the run from going on."""
+    try:
+        return await source.write_back(given)
+    except ListbridgeError as error:
+        return [Outcome(one.email, rejected="refused", detail=str(error)) for one in given]
 
 
 def _closed(one: News, outcome: Outcome) -> tuple[News, str, str | None]:

@@ -22,6 +22,14 @@ def normalise(address: str) -> str:
     return f"{local}{at}{_ascii_domain(domain)}" if at else text
 
 
+def sendable(address: str) -> str:
+    """The address as a platform is given it: spelled as the source does, the domain in its ASCII form."""
+    if address.isascii():
+        return address
+    local, at, domain = unicodedata.normalize("NFC", address).rpartition("@")
+    return f"{local}{at}{_ascii_domain(domain.lower())}" if at else address
+
+
 def key_of(address: str) -> bytes:
     """The key under which a person is known everywhere inside: a hash, so that it can be kept for good."""
     return blake2b(normalise(address).encode("utf-8", "surrogatepass"), digest_size=KEY_BYTES).digest()

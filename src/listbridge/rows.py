@@ -37,6 +37,24 @@ OWN_COLUMNS = frozenset(
     }
 )
 
+PLAIN_COLUMNS = frozenset(
+    {
+        "first_name",
+        "last_name",
+        "phone",
+        "language",
+        "company",
+        "street",
+        "city",
+        "postcode",
+        "country",
+        "birthday",
+        "total_spent",
+        "created_at",
+    }
+)
+"""Columns that every source has in principle; they are attributes like any other."""
+
 FINGERPRINT_VERSION = 1
 """Part of every fingerprint: raising it makes every row a changed one, on purpose."""
 

@@ -10,9 +10,10 @@ from listbridge import policy
 from listbridge.config import AudienceSync, Config, Limit
 from listbridge.connectors.base import Audience, Capabilities, Connector
 from listbridge.consent import ConsentRules, WithoutConsent
-from listbridge.errors import Stop
+from listbridge.errors import Misconfigured, Stop
 from listbridge.model import Kind, Label
 from listbridge.planner import UNTAG, Mode, Rules
+from listbridge.rows import OWN_COLUMNS, PLAIN_COLUMNS
 from listbridge.selection import Selection, Shape
 
 RULES_VERSION = 1
@@ -104,6 +105,44 @@ def guard_settings(sync: AudienceSync) -> policy.GuardSettings:
         max_source_drop=_limit(guards.max_source_drop),
         max_creates=_limit(guards.max_creates),
     )
+
+
+def refuse_rivals(config: Config, name: str, place: Place, found: Audience) -> None:
+    """Two exact syncs on one audience undo each other's work; one may name it by id, the other by name.
+
+    Raises ``Misconfigured``. What both spell alike was found when the configuration was read.
+    """
+    sync = audience_sync(config, name)
+    if sync.mode != Mode.EXACT.value or not found.id:
+        return
+    for other, rival in config.syncs.items():
+        if not isinstance(rival, AudienceSync) or rival.mode != Mode.EXACT.value:
+            continue
+        if rival.destination != sync.destination:
+            continue
+        for theirs in places(rival):
+            same = theirs.list in (found.id, found.name) and theirs.tag == place.tag
+            if same and (other, theirs.list) != (name, place.list):
+                raise Misconfigured(
+                    f"{name} and {other} are both exact on the audience {found.name} ({found.id}): each would "
+                    "remove whom the other adds. Make one of them merge, or give each an audience of its own."
+                )
+
+
+def refuse_unknown_fields(sync: AudienceSync, labels: Iterable[Label]) -> None:
+    """A source field that no row of the source ever had is a slip of the pen, not a value that became empty.
+
+    Raises ``Stop("not_found", …)``. A source that has not given a row yet is not judged.
+    """
+    seen = {label.id for label in labels if label.what == "field"}
+    known = seen | OWN_COLUMNS | PLAIN_COLUMNS
+    for there, here in sync.fields.items():
+        if seen and here not in known:
+            raise Stop(
+                "not_found",
+                f"{sync.source} gives no field {here}, which `fields` sends as {there}. It gives: "
+                f"{', '.join(sorted(seen))}.",
+            )
 
 
 def audience_sync(config: Config, name: str) -> AudienceSync:

@@ -121,9 +121,9 @@ class AudienceRun:
             guard = await self.guard()
             if guard is not None and not self.approved():
                 self.wait_for(guard)
-            if not self.wish.acts or self.summary.guard is not None:
+            if not self.wish.acts:
                 self._count_news()
-            else:
+            elif self.summary.guard is None:
                 await self.tell_source()
                 await self.act()
                 self.accept()
@@ -166,7 +166,7 @@ class AudienceRun:
         for place in rules.places(self.sync):
             lane = await self._lane(place)
             self.lanes.append(lane)
-            if self.wish.full:
+            if self.wish.full and self.wish.acts:
                 planning.try_rejected_again(self.store, lane.target)
             if not lane.missing:
                 await self._look(lane, full=self.wish.full, thorough=self.sync.restore_deleted)
@@ -176,6 +176,7 @@ class AudienceRun:
         with store.write() as connection:
             target = targets.open_target(connection, self.name, sync.source, sync.destination, place.key)
             labels = mirror.labels(connection, sync.source)
+        rules.refuse_unknown_fields(sync, labels)
         planning.recover(store, target)
         connector = self.session.config.connections[sync.source].connector
         shape = rules.shape(sync, place, rules.selection(sync, place, labels, sync.source), connector)
@@ -183,6 +184,7 @@ class AudienceRun:
         if self.wish.full or target.version != shape.version:
             known = None
         found = known or await self._find(place, shape)
+        rules.refuse_rivals(self.session.config, self.name, place, found)
         lane_rules = self._rules(place, shape, found)
         return Lane(place, target, shape, lane_rules, found, missing=not found.id, fresh=known is None)
 

@@ -8,6 +8,7 @@ from hashlib import blake2b
 import orjson
 
 from listbridge.consent import strictest
+from listbridge.identity import sendable
 from listbridge.model import Consent, Contact, Kind, Word
 
 Canonical = Callable[[str, str], str]
@@ -106,7 +107,7 @@ def wanted_of(statements: Sequence[Statement], shape: Shape, canonical: Canonica
     kinds = kinds_of(contacts)
     taken = _takes(shape.selection, contacts, kinds)
     return Wanted(
-        email=leading.email,
+        email=sendable(leading.email),
         taken=taken,
         fields=_fields(leading, guest, consent, shape, canonical) if taken else {},
         tags=_tags(kinds, shape, taken=taken),

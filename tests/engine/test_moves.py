@@ -76,3 +76,14 @@ def test_the_contact_limit_counts_all_audiences_of_a_sync_together(tmp_path: Pat
     told = world.run()
     assert told.state == "waiting"
     assert (told.guard.name, told.guard.would, told.guard.allowed) == ("contact_limit", 4, 3)
+
+
+def test_a_withdrawal_is_told_to_the_source_under_the_new_address_too(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.shop.add("anna", consent_at="2020-01-01")
+    world.run()
+    world.mailchimp.unsubscribe_by_person(world.list_id, ANNA)
+    world.shop.change("anna", email=ANNE)
+    assert world.run().feedback == {"unsubscribed": 1, "bounced": 0}
+    assert world.shop.row("anna")["consent"] == "denied"
+    assert world.run().feedback == {"unsubscribed": 0, "bounced": 0}

@@ -288,11 +288,14 @@ class SqlSource:
         named = {name: given[name] for name in parameters(statement)}
         try:
             with connection.begin():
-                connection.execute(sqlalchemy.text(statement), named)
+                changed = connection.execute(sqlalchemy.text(statement), named).rowcount
         except SQLAlchemyError as error:
             if _concerns_row(error):
                 return Outcome(one.email, "refused", self._words(error))
             raise self._explained(error, f"refuses to store that somebody {one.what}") from None
+        if changed == 0 and re.match(r"\s*update\b", statement, re.IGNORECASE):
+            words = "The statement changed no row. Its WHERE must find the contact by :id, which is a text."
+            return Outcome(one.email, "refused", words)
         return Outcome(one.email)
 
     def _explained(self, error: SQLAlchemyError, what: str) -> Stop:

@@ -173,8 +173,21 @@ def former_keys(connection: Connection, name: str, keys: Sequence[bytes]) -> dic
 
 
 def known_contacts(connection: Connection, name: str, keys: Sequence[bytes]) -> dict[bytes, list[Contact]]:
-    """Key → the rows that the source has for it."""
-    return {key: [one.contact for one in rows] for key, rows in people_named(connection, name, keys)}
+    """Key → the rows that the source has for it, or for the address that the person has now."""
+    found = {key: [one.contact for one in rows] for key, rows in people_named(connection, name, keys)}
+    moved: dict[bytes, list[bytes]] = {}
+    for row in rows_in(connection, _LATER, "keys", [key for key in keys if key not in found], source=name):
+        moved.setdefault(row.new_key, []).append(row.old_key)
+    for new, rows in people_named(connection, name, list(moved)):
+        for old in moved[new]:
+            found[old] = [one.contact for one in rows]
+    return found
+
+
+def gone(connection: Connection, name: str, ids: Sequence[str]) -> set[str]:
+    """Which of these contacts the source no longer has."""
+    there = fingerprints(connection, name, ids)
+    return {id for id in ids if id not in there or not there[id][0]}
 
 
 def problems(connection: Connection, name: str) -> list[tuple[str, str]]:
@@ -288,6 +301,9 @@ _FORMER = (
     select(move.c.new_key, move.c.old_key)
     .where(move.c.source == bindparam("source"), move.c.new_key.in_(bindparam("keys", expanding=True)))
     .order_by(move.c.n)
+)
+_LATER = select(move.c.new_key, move.c.old_key).where(
+    move.c.source == bindparam("source"), move.c.old_key.in_(bindparam("keys", expanding=True))
 )
 _OF_KEY = (
     select(*_PERSON)

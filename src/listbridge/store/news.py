@@ -8,7 +8,7 @@ from listbridge.changes import News
 from listbridge.store.bulk import upsert
 from listbridge.store.tables import feedback
 
-WAITING, DONE, UNSUPPORTED = "waiting", "done", "unsupported"
+WAITING, DONE, UNSUPPORTED, GONE = "waiting", "done", "unsupported", "gone"
 
 
 def add(connection: Connection, source: str, key: bytes, news: Iterable[News]) -> int:
