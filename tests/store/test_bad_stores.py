@@ -193,7 +193,7 @@ def test_a_database_that_does_not_exist(postgres_url):
 
 
 def test_a_role_that_does_not_exist(postgres_url):
-    with refused("does not exist on the server"):
+    with refused("does not exist on the server|refuses user or password"):  # as its log-in rules have it
         open_store(make_url(postgres_url).set(username="nobody_here").render_as_string(hide_password=False))
 
 
