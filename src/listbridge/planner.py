@@ -113,7 +113,7 @@ REASONS: Mapping[str, str] = {
     "departed": "was added by this sync and has gone from the selection",
     "undo": "an earlier run is taken back",
     "no_consent": "has not agreed to be mailed, and new contacts without consent are skipped",
-    "suppressed": "has left, bounced or complained: no sync brings them back",
+    "suppressed": "is unsubscribed there, bounced or complained: no sync brings them back",
     "deleted_there": "was deleted or archived at the destination by hand",
     "no_address": "has no e-mail address",
     "rejected_before": "was rejected by the platform, and nothing has changed since",
