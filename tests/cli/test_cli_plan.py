@@ -165,7 +165,7 @@ def test_explain_tells_rule_facts_and_history(stage: Stage) -> None:
     assert [one["change"] for one in line["history"]] == ["created"]
     words = stage.call("explain", "news", "anna@post.example").out
     assert "is not in the audience Newsletter of news" in words
-    assert "left, bounced or complained" in words
+    assert "unsubscribed there, bounced or complained" in words
     assert "created" in words
 
 
